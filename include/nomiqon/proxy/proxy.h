@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <spdlog/logger.h>
+#include <vector>
+
+#include "nomiqon/core/config.h"
+#include "nomiqon/service/spend_authorizer.h"
+
+namespace nomiqon::proxy {
+
+/// Counters that the metrics page shows. Snapshot of sums over the threads.
+struct ProxyStats {
+    std::uint64_t connections_accepted = 0, connections_open = 0, connections_refused = 0;
+    std::uint64_t tunnels_open = 0, requests = 0;
+    std::uint64_t bytes_to_upstream = 0, bytes_to_client = 0;
+    std::vector<std::uint64_t> refusals;  ///< by RefusalCode
+};
+
+/// The forward proxy: listeners, threads, sessions. Built once in `main`; everything it needs is handed in.
+class Proxy {
+  public:
+    /// Binds and listens at once, so that an address in use is known; throws std::system_error for it.
+    Proxy(const Config& config, service::SpendAuthorizer& authorizer, std::shared_ptr<spdlog::logger> log);
+    ~Proxy();
+
+    void start();  ///< threads that accept
+    /// No new work; open exchanges finish within `limit`, then are cut; returns when all threads have ended. Every
+    /// reservation has been handed its ending by then.
+    void drain(Duration limit);
+
+    [[nodiscard]] ListenAddress address() const;  ///< with the real port
+    [[nodiscard]] ProxyStats stats() const;
+    void reload(const Config& config);            ///< `upstream.*` that can change at run time: resolve, allowPrivate
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nomiqon::proxy

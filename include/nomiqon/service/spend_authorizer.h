@@ -1,0 +1,111 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <expected>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "nomiqon/core/config.h"
+#include "nomiqon/core/host.h"
+#include "nomiqon/core/ids.h"
+#include "nomiqon/core/refusal.h"
+#include "nomiqon/core/time.h"
+#include "nomiqon/ledger/ledger.h"
+#include "nomiqon/metering/routes.h"
+#include "nomiqon/token/spend_token.h"
+
+namespace nomiqon::service {
+
+/// How a request goes out, which decides what its price is.
+enum class Way : std::uint8_t { plain, tunnel };
+
+/// A request in the terms of money: no sockets, no bytes.
+struct SpendRequest {
+    RequestId id;
+    Way way = Way::plain;
+    Scheme scheme = Scheme::https;
+    HostName host;
+    std::uint16_t port = 443;
+    std::string method;
+    std::string path;          ///< without query; empty for a tunnel
+    std::string token;         ///< as presented, with or without `spt_`; empty: none
+    std::string claimed_caid;  ///< user name of Basic credentials; must be the token's kid. Empty: none
+    std::string claimed_agent; ///< X-Nomiqon-Agent-Id; must be the agent of the CAID. Empty: none
+    bool token_from_connect = false;  ///< the token stood on the CONNECT around this request: `htm` CONNECT admits it
+};
+
+class SpendAuthorizer;
+
+/// What a session needs to know of a connection's own token.
+struct CheckedToken {
+    bool session = false;     ///< a `once` token pays for one request, whose answer closes the connection
+    std::int64_t exp = 0;     ///< Unix seconds; the answer before it closes the connection
+    AgentId agent;
+};
+
+/// Money that is held for one request. Must be ended once, by `settle` or `release`; one that is dropped otherwise is
+/// settled in full as unknown, so that no path through the proxy can forget it. Movable, owned by one coroutine.
+class Reservation {
+  public:
+    Reservation(Reservation&& other) noexcept;
+    Reservation& operator=(Reservation&& other) noexcept;
+    Reservation(const Reservation&) = delete;
+    Reservation& operator=(const Reservation&) = delete;
+    ~Reservation();
+
+    [[nodiscard]] const AgentId& agent() const { return held_.agent; }
+    [[nodiscard]] bool session_token() const { return session_token_; }
+    [[nodiscard]] const TransactionId& transaction() const { return held_.transaction; }
+    [[nodiscard]] Usdc amount() const { return held_.amount; }
+
+    void settle(Usdc amount);        ///< what it really cost
+    void settle_in_full();           ///< a flat price, which is owed as soon as the request went out
+    void settle_as_unknown();        ///< in full: it went out and nobody knows what became of it
+    void release(RefusalCode why);   ///< provably nothing was sent
+
+  private:
+    friend class SpendAuthorizer;
+    Reservation(ledger::Ledger& ledger, ledger::Reserved held, bool session_token)
+        : ledger_(&ledger), held_(std::move(held)), session_token_(session_token) {}
+    void end(ledger::Ending ending, Usdc amount, bool unknown, std::string reason);
+
+    ledger::Ledger* ledger_;  // null once ended or moved from
+    ledger::Reserved held_;
+    bool session_token_ = false;
+};
+
+/// Decides whether a request may spend. The one place where token, policy, price and ledger meet.
+/// Thread-safe; lives as long as the gateway.
+class SpendAuthorizer {
+  public:
+    struct Options {
+        std::string audience = "nomiqon";
+        Duration wait{500};              ///< for money that is only held
+        std::size_t cached_agents = 10'000;
+        bool require_allowlist = false;
+    };
+    SpendAuthorizer(ledger::Ledger& ledger, const Clock& clock, std::shared_ptr<const metering::RouteTable> routes,
+                    Options options);
+    ~SpendAuthorizer();
+
+    /// token → policy → price → reserve, in the order of spec/api.md "Policy". Refusals of an agent that the token
+    /// proved are also recorded in the ledger.
+    boost::asio::awaitable<std::expected<Reservation, Refusal>> authorize(SpendRequest request);
+
+    /// Checks a token that stands on the CONNECT to a host whose requests will be read one by one (CONNECT to port 80
+    /// now, interception later): form, signature, life, the origin it is bound to, registration, whether it was used.
+    /// Consumes nothing.
+    boost::asio::awaitable<std::expected<CheckedToken, Refusal>> check_token(SpendRequest request);
+
+    /// Replaces the routes and prices, as SIGHUP does. Requests under way keep the table that they began with.
+    void set_routes(std::shared_ptr<const metering::RouteTable> routes);
+    [[nodiscard]] std::shared_ptr<const metering::RouteTable> routes() const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nomiqon::service
