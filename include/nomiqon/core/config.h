@@ -118,9 +118,17 @@ struct Config {
 };
 
 struct ConfigProblem {
-    std::string place;    ///< `file:line:column`, a JSON pointer, or an option's name
+    std::string place;    ///< `file:line:column`, with a JSON pointer when it is a value's; or an option's name
     std::string message;  ///< what is wrong and what would be right
 };
+
+/// One key that the loader knows, for the documentation and its test.
+struct ConfigKey {
+    std::string path;           ///< `limits.headerBytes`, `routes[].price.perRequest`
+    std::string default_value;  ///< as JSON would write it; empty: none, or it depends on the machine
+    std::string range;          ///< `1–64`; empty: not a number and not a duration
+};
+[[nodiscard]] std::vector<ConfigKey> config_keys();
 
 /// What the command line and the environment say; goes before the file.
 struct ConfigOverrides {

@@ -10,7 +10,7 @@ namespace nomiqon {
 
 struct JsonProblem {
     std::string message;     ///< what is wrong, for a person
-    std::string pointer;     ///< where, as a JSON pointer (RFC 6901), when it is inside a document that could be read
+    std::string pointer{};   ///< where, as a JSON pointer (RFC 6901), when it is inside a document that could be read
     std::size_t line = 0;    ///< 1-based place in the text, 0 when unknown
     std::size_t column = 0;  ///< 1-based, in bytes
 };
