@@ -192,7 +192,8 @@ create table nomiqon.gateways (
     version      text not null,
     started_at   timestamptz not null default clock_timestamp(),
     lease_until  timestamptz not null,
-    swept_at     timestamptz                    -- when nothing of a gone gateway was open any more
+    gone_at      timestamptz,                   -- when another took it for gone: from then on it can't renew
+    swept_at     timestamptz                    -- when nothing of it was open any more
 );
 
 create table nomiqon.api_keys (

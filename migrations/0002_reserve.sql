@@ -63,12 +63,11 @@ end $$;
 --   5 402      what can't be paid however the open reservations end: token's max, maxPerRequest, total, day, wallet
 --   6 429      what only open reservations stand in the way of: token, total, day, wallet
 -- Otherwise it is reserved. A `once` token is burnt when it is reserved, and by a 402; by nothing else.
-create function nomiqon.reserve(p_gateway text, p_requests jsonb)
+-- The caller holds the wallets' locks.
+create function nomiqon.internal_reserve(p_gateway text, p_requests jsonb)
 returns table (ord integer, outcome text, code text, cap text, cap_limit bigint, cap_spent bigint, cap_reserved bigint,
                resets_at timestamptz, day date, policy_version integer, policy_document text)
-language plpgsql security definer
-set search_path = pg_catalog, nomiqon, pg_temp
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+language plpgsql set search_path = pg_catalog, nomiqon, pg_temp
 as $$
 #variable_conflict use_column
 declare
@@ -82,17 +81,6 @@ declare
     v_caid_status text;
     v_known boolean;
 begin
-    -- A gateway whose lease has lapsed may not reserve: others take its open reservations for dead.
-    if not exists (select from nomiqon.gateways g where g.gateway_id = p_gateway and g.lease_until > clock_timestamp()) then
-        raise exception 'the lease of this gateway has lapsed' using errcode = 'NQ001';
-    end if;
-
-    -- One lock order for everybody: by agent. Locked in one statement, read in later ones: rows that are joined in a
-    -- locking statement come from its older snapshot.
-    perform from nomiqon.wallets l
-    where l.agent_id = any (array(select distinct e ->> 'agent' from jsonb_array_elements(p_requests) e))
-    order by l.agent_id for update;
-
     v_now := clock_timestamp();
     v_day := (v_now at time zone 'UTC')::date;
 
@@ -240,9 +228,11 @@ begin
     return 'ended';
 end $$;
 
--- Ends the reservations of a batch: an array of objects (see EndCommand in ledger.h). A `day` of null is looked up.
-create function nomiqon.end_reservations(p_endings jsonb)
-returns table (ord integer, outcome text)
+-- One batch of a gateway's work in one transaction: first the endings (EndCommand in ledger.h), which give money back,
+-- then the requests (ReserveCommand), which may need it. A row for each, in order.
+create function nomiqon.work(p_gateway text, p_endings jsonb, p_requests jsonb)
+returns table (ord integer, outcome text, code text, cap text, cap_limit bigint, cap_spent bigint, cap_reserved bigint,
+               resets_at timestamptz, day date, policy_version integer, policy_document text)
 language plpgsql security definer
 set search_path = pg_catalog, nomiqon, pg_temp
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -250,9 +240,18 @@ as $$
 declare
     q record;
 begin
+    -- A gateway whose lease has lapsed may not reserve: others take its open reservations for dead.
+    if jsonb_array_length(p_requests) > 0 and not exists (
+            select from nomiqon.gateways g where g.gateway_id = p_gateway and g.lease_until > clock_timestamp()) then
+        raise exception 'the lease of this gateway has lapsed' using errcode = 'NQ001';
+    end if;
+
+    -- One lock order for everybody: by agent, and the union of both lists at once. Locked in one statement, read in
+    -- later ones: rows that are joined in a locking statement come from its older snapshot.
     perform from nomiqon.wallets l
-    where l.agent_id = any (array(select distinct e ->> 'agent' from jsonb_array_elements(p_endings) e))
+    where l.agent_id = any (array(select distinct e ->> 'agent' from jsonb_array_elements(p_endings || p_requests) e))
     order by l.agent_id for update;
+
     for q in
         select e.n::integer as n, r.*
         from jsonb_array_elements(p_endings) with ordinality e(item, n),
@@ -264,7 +263,26 @@ begin
         outcome := nomiqon.internal_end(q.agent, q.day, q.transaction, q.ending, q.amount, q.unknown, q.reason, q.model);
         return next;
     end loop;
+    if jsonb_array_length(p_requests) > 0 then
+        return query select * from nomiqon.internal_reserve(p_gateway, p_requests);
+    end if;
 end $$;
+
+-- Which database session this is, and whether one still lives: a reservation whose answer was lost with its
+-- connection may still be committed by a session that the server has not ended, so it is looked up only after that.
+create function nomiqon.session_identity()
+returns text
+language sql stable security definer set search_path = pg_catalog, nomiqon, pg_temp
+as $$
+    select a.pid || '/' || extract(epoch from a.backend_start) from pg_stat_activity a where a.pid = pg_backend_pid()
+$$;
+
+create function nomiqon.is_session_alive(p_identity text)
+returns boolean
+language sql volatile security definer set search_path = pg_catalog, nomiqon, pg_temp
+as $$
+    select exists (select from pg_stat_activity a where a.pid || '/' || extract(epoch from a.backend_start) = p_identity)
+$$;
 
 -- Writes a batch of refusals. Repeating one changes nothing.
 create function nomiqon.record_refusals(p_refusals jsonb)
@@ -283,7 +301,8 @@ $$;
 
 -- The gateways' leases -------------------------------------------------------------------------------------------------
 
--- Takes or renews a lease. False when it had lapsed: the gateway then goes on under a new id.
+-- Takes or renews a lease. A lapsed one can be renewed (the database was away) until another gateway has taken this
+-- one for gone; then false, and it goes on under a new id.
 create function nomiqon.renew_lease(p_gateway text, p_host text, p_version text, p_lease interval)
 returns boolean
 language plpgsql security definer set search_path = pg_catalog, nomiqon, pg_temp
@@ -292,7 +311,7 @@ begin
     insert into nomiqon.gateways as g (gateway_id, host, version, lease_until)
     values (p_gateway, p_host, p_version, clock_timestamp() + p_lease)
     on conflict (gateway_id) do update set lease_until = excluded.lease_until
-    where g.lease_until > clock_timestamp();
+    where g.gone_at is null;
     return found;
 end $$;
 
@@ -301,7 +320,8 @@ create function nomiqon.end_lease(p_gateway text)
 returns void
 language sql security definer set search_path = pg_catalog, nomiqon, pg_temp
 as $$
-    update nomiqon.gateways set lease_until = least(lease_until, clock_timestamp()) where gateway_id = p_gateway
+    update nomiqon.gateways set lease_until = least(lease_until, clock_timestamp()), gone_at = clock_timestamp()
+    where gateway_id = p_gateway and gone_at is null
 $$;
 
 -- Settles what gone gateways left open, in full and marked `unknown`, at most `p_limit` of them: it went out, and
@@ -320,9 +340,9 @@ begin
     if not pg_try_advisory_xact_lock(420784, 1) then
         return 0;
     end if;
+    update nomiqon.gateways set gone_at = clock_timestamp() where lease_until <= clock_timestamp() and gone_at is null;
     for v_gateway in
-        select g.gateway_id from nomiqon.gateways g where g.lease_until <= clock_timestamp() and g.swept_at is null
-        order by g.lease_until
+        select g.gateway_id from nomiqon.gateways g where g.gone_at is not null and g.swept_at is null order by g.gone_at
     loop
         for r in
             select x.agent_id, x.day, x.transaction_id from nomiqon.reservations x
