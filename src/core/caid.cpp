@@ -19,8 +19,8 @@ std::optional<Caid> Caid::parse(std::string_view text) {
     const auto bytes = base58_decode(text.substr(prefix.size()), key.size());
     if (!bytes || bytes->size() != key.size()) return std::nullopt;
     std::ranges::copy(*bytes, key.begin());
-    // Base58 spells each byte string in one way only, so that `text` is what the constructor makes.
-    return Caid{key};
+    // Base58 spells each byte string in one way only, so that `text` is what the other constructor makes.
+    return Caid{key, std::string{text}};
 }
 
 }  // namespace nomiqon

@@ -1,5 +1,5 @@
-// The form of PostgreSQL's connection strings (its manual: libpq, "Connection Strings"), checked without libpq: core
-// links no database, and libpq's own error messages may repeat parts of a password.
+// The form of PostgreSQL's connection strings (its manual: libpq, "Connection Strings"), checked without
+// libpq: core links no database, and libpq's own error messages may repeat parts of a password.
 
 #include <algorithm>
 
@@ -13,7 +13,9 @@ constexpr std::string_view shape =
     "must be postgresql://user:password@host:port/database or key=value pairs such as \"host=/run/postgresql "
     "dbname=nomiqon\"";
 
-bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool is_hex(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
 bool well_encoded(std::string_view text) {
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -26,7 +28,8 @@ bool well_encoded(std::string_view text) {
 }
 
 bool is_key(std::string_view name) {
-    return !name.empty() && std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+    return !name.empty() &&
+           std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
 }
 
 /// `host`, `host:port`, `[v6]:port`, or nothing.
@@ -40,7 +43,8 @@ std::optional<std::string> host_problem(std::string_view host) {
     const auto colon = host.find(':');
     if (colon == std::string_view::npos || colon + 1 == host.size()) return std::nullopt;
     if (!parse_port(host.substr(colon + 1))) {
-        return "its port must be from 1 to 65535; `/`, `@`, `:` and `%` of a password are written %2F, %40, %3A, %25";
+        return "its port must be from 1 to 65535; `/`, `@`, `:` and `%` of a password are written %2F, %40, "
+               "%3A, %25";
     }
     return std::nullopt;
 }
@@ -80,7 +84,8 @@ std::optional<std::string> pairs_problem(std::string_view text) {
         if (equals == std::string_view::npos) return std::string(shape);
         auto key = text.substr(i, equals - i);
         key = key.substr(0, key.find_last_not_of(blanks) + 1);
-        if (!is_key(key)) return "has a value with blanks that isn't in single quotes, or a name that isn't one";
+        if (!is_key(key))
+            return "has a value with blanks that isn't in single quotes, or a name that isn't one";
         i = text.find_first_not_of(blanks, equals + 1);
         const bool is_quoted = i != std::string_view::npos && text[i] == '\'';
         if (is_quoted) ++i;

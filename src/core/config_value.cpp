@@ -25,7 +25,8 @@ bool is_variable_name(std::string_view name) {
            std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
-/// What `${reference}` stands for. An unknown kind is not repeated in the error: it may be a secret in braces.
+/// What `${reference}` stands for. An unknown kind is not repeated in the error: it may be a secret in
+/// braces.
 std::expected<std::string, std::string> resolve_reference(std::string_view reference,
                                                           const std::filesystem::path& base) {
     if (reference.starts_with("file:")) {
@@ -151,9 +152,11 @@ std::optional<std::string> Value::one_of(std::span<const std::string_view> allow
     if (!written) return std::nullopt;
     if (std::ranges::find(allowed, *written) != allowed.end()) return written;
     std::string choices;
-    for (const auto choice : allowed) choices += (choices.empty() ? "" : ", ") + std::string(choice);
+    for (const auto choice : allowed)
+        choices += (choices.empty() ? "" : ", ") + std::string(choice);
     const auto nearest = nearest_name(*written, allowed);
-    problem(quoted(*written) + " is none of: " + choices + (nearest ? "; did you mean `" + *nearest + "`?" : ""));
+    problem(in_backticks(*written) + " is none of: " + choices +
+            (nearest ? "; did you mean `" + *nearest + "`?" : ""));
     return std::nullopt;
 }
 
@@ -184,7 +187,8 @@ std::optional<std::string> Value::secret(bool& references) const {
 void Value::unknown_member(const std::string& name, std::span<const std::string_view> known) const {
     const auto nearest = nearest_name(name, known);
     const Value where{*data_, pointer_ + '/' + json_pointer_token(name), *findings_};
-    where.problem("unknown key " + quoted(name) + (nearest ? "; did you mean `" + *nearest + "`?" : ""));
+    where.problem("unknown key " + in_backticks(name) +
+                  (nearest ? "; did you mean `" + *nearest + "`?" : ""));
 }
 
 std::string format_duration(Duration duration) {

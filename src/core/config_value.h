@@ -1,6 +1,7 @@
 #pragma once
 
-// Private to the configuration loader: a JSON value that knows where it stands and reports what is wrong with it.
+// Private to the configuration loader: a JSON value that knows where it stands and reports what is wrong with
+// it.
 
 #include <cstdint>
 #include <expected>
@@ -48,8 +49,8 @@ class Value {
     void warning(std::string text) const { findings_->warnings.push_back({pointer_, std::move(text)}); }
     [[nodiscard]] std::size_t problems() const { return findings_->problems.size(); }
 
-    // Each reports a wrong type or range itself and is empty then. None of them repeats the value in its message
-    // where it could be a secret.
+    // Each reports a wrong type or range itself and is empty then. None of them repeats the value in its
+    // message where it could be a secret.
     [[nodiscard]] bool expect_object() const;
     [[nodiscard]] bool expect_array() const;
     [[nodiscard]] std::optional<std::string> text() const;  ///< not empty, no control characters
@@ -85,7 +86,8 @@ template <typename Target>
 void read_members(const Value& value, std::span<const Member<Target>> members, Target& target) {
     if (!value.expect_object()) return;
     std::vector<std::string_view> names;
-    for (const auto& member : members) names.push_back(member.name);
+    for (const auto& member : members)
+        names.push_back(member.name);
     for (const auto& [name, unused] : value.data().items()) {
         bool known = false;
         for (const auto& member : members) {
@@ -104,8 +106,8 @@ void read_members(const Value& value, std::span<const Member<Target>> members, T
 [[nodiscard]] std::expected<std::string, std::string> read_file(const std::filesystem::path& path,
                                                                 std::size_t max_bytes);
 
-/// What is wrong with the form of a connection URI or of key=value pairs (libpq's "Connection Strings"), or nothing.
-/// Never repeats any of it: it may hold a password.
+/// What is wrong with the form of a connection URI or of key=value pairs (libpq's "Connection Strings"), or
+/// nothing. Never repeats any of it: it may hold a password.
 [[nodiscard]] std::optional<std::string> database_url_problem(std::string_view url);
 
 }  // namespace nomiqon::config_detail

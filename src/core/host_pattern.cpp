@@ -15,7 +15,8 @@ std::expected<HostAndPort, std::string> split_port(std::string_view text) {
     std::size_t colon = std::string_view::npos;
     if (text.starts_with('[')) {
         const auto close = text.find(']');
-        if (close == std::string_view::npos) return std::unexpected("the bracket of the IPv6 address isn't closed");
+        if (close == std::string_view::npos)
+            return std::unexpected("the bracket of the IPv6 address isn't closed");
         if (close + 1 == text.size()) return HostAndPort{text, std::nullopt};
         if (text[close + 1] != ':') return std::unexpected("only a port may follow the IPv6 address");
         colon = close + 1;
@@ -45,7 +46,8 @@ std::expected<HostPattern, std::string> parse_suffix(std::string_view suffix, st
 std::expected<HostPattern, std::string> parse_host(std::string_view host, std::size_t min_suffix_labels) {
     if (host == "*") return HostPattern{};
     if (host.starts_with("*.")) return parse_suffix(host.substr(2), min_suffix_labels);
-    if (host.contains('*')) return std::unexpected("`*` stands alone or as the whole first label: `*.example.com`");
+    if (host.contains('*'))
+        return std::unexpected("`*` stands alone or as the whole first label: `*.example.com`");
     auto name = HostName::parse(host);
     if (!name) return std::unexpected(std::move(name.error()));
     return HostPattern{
@@ -54,7 +56,8 @@ std::expected<HostPattern, std::string> parse_host(std::string_view host, std::s
 
 }  // namespace
 
-std::expected<HostPattern, std::string> HostPattern::parse(std::string_view text, std::size_t min_suffix_labels) {
+std::expected<HostPattern, std::string> HostPattern::parse(std::string_view text,
+                                                           std::size_t min_suffix_labels) {
     const auto parts = split_port(text);
     if (!parts) return std::unexpected(parts.error());
     auto pattern = parse_host(parts->host, min_suffix_labels);
@@ -64,9 +67,12 @@ std::expected<HostPattern, std::string> HostPattern::parse(std::string_view text
 
 bool HostPattern::matches_host(const HostName& name) const {
     switch (kind) {
-        case Kind::exact: return name.str() == host;
-        case Kind::below: return !name.is_ip_literal() && is_below(name.str(), host);
-        case Kind::any: return true;
+        case Kind::exact:
+            return name.str() == host;
+        case Kind::below:
+            return !name.is_ip_literal() && is_below(name.str(), host);
+        case Kind::any:
+            return true;
     }
     std::unreachable();
 }
@@ -74,20 +80,25 @@ bool HostPattern::matches_host(const HostName& name) const {
 bool HostPattern::includes(const HostPattern& other) const {
     if (port && port != other.port) return false;
     switch (kind) {
-        case Kind::exact: return other.kind == Kind::exact && other.host == host;
+        case Kind::exact:
+            return other.kind == Kind::exact && other.host == host;
         case Kind::below:
             if (other.kind == Kind::below) return other.host == host || is_below(other.host, host);
             return other.kind == Kind::exact && !other.ip_literal && is_below(other.host, host);
-        case Kind::any: return true;
+        case Kind::any:
+            return true;
     }
     std::unreachable();
 }
 
 std::string HostPattern::host_text() const {
     switch (kind) {
-        case Kind::exact: return host;
-        case Kind::below: return "*." + host;
-        case Kind::any: return "*";
+        case Kind::exact:
+            return host;
+        case Kind::below:
+            return "*." + host;
+        case Kind::any:
+            return "*";
     }
     std::unreachable();
 }

@@ -70,7 +70,9 @@ class DocumentBuilder {
         std::string pointer;
         for (const Level& level : open_) {
             if (level.container->is_array()) {
-                pointer += '/' + std::to_string(level.container->size());
+                // The last element, if it is still open, else the one that was to come.
+                const bool innermost = &level == &open_.back();
+                pointer += '/' + std::to_string(level.container->size() - (innermost ? 0 : 1));
             } else if (level.has_key) {
                 pointer += '/' + json_pointer_token(level.key);
             }
@@ -131,13 +133,14 @@ class DocumentBuilder {
             level.container->push_back(std::move(value));
             return &level.container->back();
         }
-        level.has_key = false;
-        return &(*level.container)[level.key].operator=(std::move(value));
+        Json& member = (*level.container)[level.key];
+        member = std::move(value);
+        return &member;
     }
     template <class Value>
     bool add(Value&& value) {
         place(Json(std::forward<Value>(value)));
-        return true;
+        return end_value();
     }
     bool open(Json container) {
         if (open_.size() == max_depth_) {
@@ -149,6 +152,11 @@ class DocumentBuilder {
     }
     bool close() {
         open_.pop_back();
+        return end_value();
+    }
+
+    bool end_value() {
+        if (!open_.empty()) open_.back().has_key = false;
         return true;
     }
 

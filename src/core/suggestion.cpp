@@ -52,12 +52,14 @@ std::optional<std::string> nearest_name(std::string_view name, std::span<const s
     return best;
 }
 
-std::string quoted(std::string_view name) {
+std::string in_backticks(std::string_view name) {
     std::size_t end = std::min(name.size(), longest_name);
     // Not inside a UTF-8 sequence: its later bytes are 10xxxxxx.
-    while (end < name.size() && end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;
+    while (end < name.size() && end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80)
+        --end;
     std::string result = "`";
-    for (const char c : name.substr(0, end)) result += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
+    for (const char c : name.substr(0, end))
+        result += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
     if (end < name.size()) result += "…";
     return result + '`';
 }

@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string because(int error) { return std::generic_category().message(error); }
+std::string because(int error) {
+    return std::generic_category().message(error);
+}
 
 /// The last directory is the gateway's own (0700); parents that are missing get the usual mode.
 std::expected<void, std::string> make_directory(const fs::path& dir) {
@@ -27,7 +29,8 @@ std::expected<void, std::string> make_directory(const fs::path& dir) {
     if (fs::exists(absolute, error)) {
         return std::unexpected(fmt::format("the data directory {} is not a directory", absolute.string()));
     }
-    const fs::path parent = absolute.has_filename() ? absolute.parent_path() : absolute.parent_path().parent_path();
+    const fs::path parent =
+        absolute.has_filename() ? absolute.parent_path() : absolute.parent_path().parent_path();
     fs::create_directories(parent, error);
     if (error) {
         return std::unexpected(
@@ -45,17 +48,20 @@ std::string holder_of(int fd) {
     char text[24] = {};
     const ssize_t size = ::pread(fd, text, sizeof text - 1, 0);
     std::string pid{text, size > 0 ? static_cast<std::size_t>(size) : 0};
-    while (!pid.empty() && pid.back() == '\n') pid.pop_back();
+    while (!pid.empty() && pid.back() == '\n')
+        pid.pop_back();
     if (pid.empty() || pid.find_first_not_of("0123456789") != std::string::npos) return "another process";
     return fmt::format("another process (pid {})", pid);
 }
 
 }  // namespace
 
-std::expected<DataDirLock, std::string> DataDirLock::acquire(const fs::path& data_dir, const std::string& file) {
+std::expected<DataDirLock, std::string> DataDirLock::acquire(const fs::path& data_dir,
+                                                             const std::string& file) {
     if (auto made = make_directory(data_dir); !made) return std::unexpected(made.error());
     const fs::path path = data_dir / file;
-    // O_CLOEXEC matters here: a child that inherits the descriptor would keep the lock after a kill -9 of the gateway.
+    // O_CLOEXEC matters here: a child that inherits the descriptor would keep the lock after a kill -9 of the
+    // gateway.
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return std::unexpected(
@@ -67,8 +73,9 @@ std::expected<DataDirLock, std::string> DataDirLock::acquire(const fs::path& dat
         result = ::flock(fd, LOCK_EX | LOCK_NB);
     } while (result != 0 && errno == EINTR);
     if (result != 0 && errno == EWOULDBLOCK) {
-        return std::unexpected(fmt::format("the data directory {} is in use by {}: each gateway needs its own",
-                                           data_dir.string(), holder_of(fd)));
+        return std::unexpected(
+            fmt::format("the data directory {} is in use by {}: each gateway needs its own",
+                        data_dir.string(), holder_of(fd)));
     }
     if (result != 0) {
         return std::unexpected(fmt::format("{} can't be locked: {}", path.string(), because(errno)));

@@ -1,5 +1,5 @@
-// PostgreSQL's `postmaster.pid` (src/include/utils/pidfile.h): process id, data directory, start time, port, socket
-// directory, listen address, shared memory key, status ("starting", "ready   ", …), a line each.
+// PostgreSQL's `postmaster.pid` (src/include/utils/pidfile.h): process id, data directory, start time, port,
+// socket directory, listen address, shared memory key, status ("starting", "ready   ", …), a line each.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -25,13 +25,13 @@ namespace {
 using namespace std::chrono_literals;
 
 bool same_directory(const std::string& path, const struct stat& directory) {
-    struct stat found {};
+    struct stat found{};
     return ::stat(path.c_str(), &found) == 0 && found.st_dev == directory.st_dev &&
            found.st_ino == directory.st_ino;
 }
 
-/// Whether the process is a PostgreSQL of this directory, by what the kernel says about it. Before postgres has
-/// changed into its data directory the descriptor that we start it with tells. False for a zombie.
+/// Whether the process is a PostgreSQL of this directory, by what the kernel says about it. Before postgres
+/// has changed into its data directory the descriptor that we start it with tells. False for a zombie.
 bool serves(pid_t pid, const struct stat& directory) {
     const std::string proc = fmt::format("/proc/{}/", pid);
     char target[4096];
@@ -41,7 +41,7 @@ bool serves(pid_t pid, const struct stat& directory) {
     program.remove_prefix(program.rfind('/') + 1);
     // An upgraded package leaves "postgres (deleted)".
     if (program != "postgres" && program != "postgres (deleted)") return false;
-    struct stat process {};
+    struct stat process{};
     if (::stat(proc.c_str(), &process) != 0 || process.st_uid != directory.st_uid) return false;
     return same_directory(proc + "cwd", directory) || same_directory(proc + "fd/3", directory);
 }
@@ -51,7 +51,8 @@ struct Step {
     Duration limit;
 };
 
-/// The pidfd is opened before the identity is checked, so the signal can't meet a later process of the same number.
+/// The pidfd is opened before the identity is checked, so the signal can't meet a later process of the same
+/// number.
 bool end_process(pid_t pid, const struct stat& directory, std::span<const Step> steps) {
     const FileDescriptor pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     for (const Step& step : steps) {
@@ -114,8 +115,9 @@ std::optional<PostmasterFile> read_postmaster_file(int directory) {
 }
 
 std::expected<bool, std::string> stop_leftovers(int directory, Duration limit) {
-    struct stat info {};
-    if (::fstat(directory, &info) != 0) return std::unexpected("can't read the database directory: " + because(errno));
+    struct stat info{};
+    if (::fstat(directory, &info) != 0)
+        return std::unexpected("can't read the database directory: " + because(errno));
     const auto file = read_postmaster_file(directory);
     const bool orphan = file && serves(file->pid, info);
     if (orphan) {
@@ -129,11 +131,12 @@ std::expected<bool, std::string> stop_leftovers(int directory, Duration limit) {
     const Step at_once[] = {{SIGQUIT, 2s}, {SIGKILL, 5s}};
     for (const pid_t pid : processes_of(info)) {
         if (!end_process(pid, info, at_once)) {
-            return std::unexpected(fmt::format("a PostgreSQL process of an earlier run (pid {}) does not end", pid));
+            return std::unexpected(
+                fmt::format("a PostgreSQL process of an earlier run (pid {}) does not end", pid));
         }
     }
-    // Nothing works in the directory any more, so a pid file that still names a live process is stale and the number
-    // reused. PostgreSQL itself would refuse to start if that process belongs to the same user.
+    // Nothing works in the directory any more, so a pid file that still names a live process is stale and the
+    // number reused. PostgreSQL itself would refuse to start if that process belongs to the same user.
     const auto left = read_postmaster_file(directory);
     if (left && ::kill(left->pid, 0) == 0) {
         ::unlinkat(directory, "postmaster.pid", 0);

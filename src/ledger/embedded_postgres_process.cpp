@@ -31,8 +31,8 @@ struct Failure {
 };
 constexpr const char* step_names[] = {"descriptors", "session", "change user", "change directory", "execute"};
 
-/// What the child needs, made before the fork: afterwards only async-signal-safe calls are allowed, since another
-/// thread may have held any lock at that moment.
+/// What the child needs, made before the fork: afterwards only async-signal-safe calls are allowed, since
+/// another thread may have held any lock at that moment.
 struct Plan {
     const char* program;
     char* const* argv;
@@ -61,11 +61,13 @@ bool place_descriptors(const Plan& plan) {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     const int last = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 65536));
-    for (int fd = report_fd + 1; fd < last; ++fd) ::close(fd);
+    for (int fd = report_fd + 1; fd < last; ++fd)
+        ::close(fd);
     return true;
 }
 
-/// System calls, not glibc's wrappers: those speak to all threads of the process, which has only this one here.
+/// System calls, not glibc's wrappers: those speak to all threads of the process, which has only this one
+/// here.
 bool become(const ServerUser& user) {
     if (!user.drop) return true;
     return ::syscall(SYS_setgroups, 0, nullptr) == 0 &&
@@ -98,7 +100,9 @@ bool become(const ServerUser& user) {
     fail(report_fd, 4);
 }
 
-int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+int open_pidfd(pid_t pid) {
+    return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+}
 
 int milliseconds_until(Deadline deadline, Duration most) {
     const auto left = std::chrono::ceil<Duration>(deadline - std::chrono::steady_clock::now());
@@ -107,7 +111,9 @@ int milliseconds_until(Deadline deadline, Duration most) {
 
 }  // namespace
 
-std::string because(int error) { return std::generic_category().message(error); }
+std::string because(int error) {
+    return std::generic_category().message(error);
+}
 
 FileDescriptor::~FileDescriptor() {
     if (fd_ >= 0) ::close(fd_);
@@ -119,7 +125,8 @@ std::expected<Child, std::string> Child::spawn(const Command& command) {
     std::vector<std::string> words{command.program.string()};
     words.insert(words.end(), command.arguments.begin(), command.arguments.end());
     std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
+    for (std::string& word : words)
+        argv.push_back(word.data());
     argv.push_back(nullptr);
     // Not our environment: it may hold secrets, and PG… variables that would change what the server does.
     std::string variables[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"};
@@ -127,7 +134,8 @@ std::expected<Child, std::string> Child::spawn(const Command& command) {
 
     const FileDescriptor null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
     int ends[2] = {-1, -1};
-    if (!null || ::pipe2(ends, O_CLOEXEC) != 0) return std::unexpected("can't start a process: " + because(errno));
+    if (!null || ::pipe2(ends, O_CLOEXEC) != 0)
+        return std::unexpected("can't start a process: " + because(errno));
     const FileDescriptor report{ends[0]};
     FileDescriptor child_report{ends[1]};
     const Plan plan{.program = words[0].c_str(),

@@ -16,7 +16,9 @@
 namespace nomiqon::embedded {
 
 using Deadline = std::chrono::steady_clock::time_point;
-[[nodiscard]] inline Deadline after(Duration limit) { return std::chrono::steady_clock::now() + limit; }
+[[nodiscard]] inline Deadline after(Duration limit) {
+    return std::chrono::steady_clock::now() + limit;
+}
 
 [[nodiscard]] std::string because(int error);  ///< errno in words
 
@@ -46,8 +48,9 @@ struct ServerUser {
     bool drop = false;
 };
 
-/// In the child the directory is descriptor 3, so that its path is `directory_path` whatever lies above it: the
-/// kernel's link needs no right to walk there, which user `postgres` lacks below a 0700 directory of root's.
+/// In the child the directory is descriptor 3, so that its path is `directory_path` whatever lies above it:
+/// the kernel's link needs no right to walk there, which user `postgres` lacks below a 0700 directory of
+/// root's.
 struct Command {
     std::filesystem::path program;
     std::vector<std::string> arguments;  ///< without the program's name
@@ -60,8 +63,8 @@ inline constexpr const char* directory_path = "/proc/self/fd/3";
 
 enum class Wait { exited, woken, timeout };
 
-/// A child in a session of its own (the terminal's Ctrl-C is not for it) with clean signals, a minimal environment
-/// and no descriptor but its own. Not thread-safe; it is reaped by `wait` only.
+/// A child in a session of its own (the terminal's Ctrl-C is not for it) with clean signals, a minimal
+/// environment and no descriptor but its own. Not thread-safe; it is reaped by `wait` only.
 class Child {
   public:
     [[nodiscard]] static std::expected<Child, std::string> spawn(const Command& command);
@@ -81,17 +84,19 @@ class Child {
     std::optional<int> status_;
 };
 
-/// The first line of `postmaster.pid` in that directory, and whether its last one says that connections are taken.
+/// The first line of `postmaster.pid` in that directory, and whether its last one says that connections are
+/// taken.
 struct PostmasterFile {
     pid_t pid = 0;
     bool ready = false;
 };
 [[nodiscard]] std::optional<PostmasterFile> read_postmaster_file(int directory);
 
-/// Ends whatever PostgreSQL process works in this directory: the postmaster that `postmaster.pid` names by a fast
-/// shutdown, processes without a postmaster at once, so that no shared memory keeps the next start out. A process
-/// counts only if its program is postgres and it works in this very directory: a reused process id is left alone,
-/// and so is its owner's claim on the pid file removed. True: there was a postmaster. The caller holds the lock.
+/// Ends whatever PostgreSQL process works in this directory: the postmaster that `postmaster.pid` names by a
+/// fast shutdown, processes without a postmaster at once, so that no shared memory keeps the next start out.
+/// A process counts only if its program is postgres and it works in this very directory, so a stranger with a
+/// reused process id is neither harmed nor in the way. True: there was a postmaster. The caller holds the
+/// lock.
 [[nodiscard]] std::expected<bool, std::string> stop_leftovers(int directory, Duration limit);
 
 }  // namespace nomiqon::embedded

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <expected>
 #include <string>
@@ -33,7 +32,7 @@ struct BodyLimits {
 struct BodyProblem {
     enum class Kind : std::uint8_t { malformed, too_large, truncated };
     Kind kind = Kind::malformed;
-    std::string_view detail;  ///< for the log; quotes nothing of the input
+    std::string_view detail{};  ///< for the log; quotes nothing of the input
 };
 [[nodiscard]] Refusal request_refusal(const BodyProblem& problem);  ///< bad_request, request_too_large
 [[nodiscard]] Refusal answer_refusal(const BodyProblem& problem);   ///< upstream_unreachable
@@ -52,7 +51,7 @@ class BodyReader {
   public:
     struct Step {
         std::size_t consumed = 0;  ///< > 0 for any non-empty input, unless the body was complete before
-        std::string_view data;     ///< body bytes without framing
+        std::string_view data{};   ///< body bytes without framing
         bool complete = false;
     };
     BodyReader(BodyFraming framing, BodyLimits limits);
@@ -101,6 +100,10 @@ class BodyReader {
     std::string line_;  // of the trailer section
     HeaderFields trailers_;
 };
+
+/// Whether a field must not be relayed as a trailer: it frames, routes, authenticates, says how to read the
+/// content, is hop-by-hop, or is ours (RFC 9110 6.5.1).
+[[nodiscard]] bool is_forbidden_trailer(std::string_view name) noexcept;
 
 /// For a declared length, before anything is read: `request_too_large` when it is beyond the limit.
 [[nodiscard]] std::expected<void, BodyProblem> check_declared_length(const BodyFraming& framing,

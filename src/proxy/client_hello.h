@@ -22,8 +22,8 @@
 namespace nomiqon::proxy {
 
 struct ClientHello {
-    std::optional<std::string> server_name;  ///< as written: visible ASCII, not empty
-    std::vector<std::string> alpn;           ///< in the client's order
+    std::optional<std::string> server_name{};  ///< as written: visible ASCII, not empty
+    std::vector<std::string> alpn{};           ///< in the client's order
     bool encrypted_client_hello = false;  ///< the outer form is there: `server_name` may not be the true one
 };
 
@@ -54,8 +54,8 @@ class ClientHelloReader {
 ///
 /// A hello with encrypted_client_hello is refused: the true name is inside, the outer one is decoration, and
 /// any host of the same CDN could be reached behind an allowed name. GREASE can't be told from the real thing
-/// (that is its purpose, RFC 9849 6.2); browsers send it, programs' TLS libraries don't, and a route can be
-/// marked `raw`.
+/// (that is its purpose, draft-ietf-tls-esni 6.2); browsers send it, programs' TLS libraries don't, and a
+/// route can be marked `raw`.
 [[nodiscard]] std::optional<Refusal> check_server_name(const ClientHello& hello,
                                                        const HostName& connect_host);
 [[nodiscard]] bool sni_matches(const ClientHello& hello, const HostName& connect_host);

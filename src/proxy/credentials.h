@@ -16,9 +16,9 @@ namespace nomiqon::proxy {
 
 /// What a request presents. All of it is the attacker's word, and `token` is a secret: never logged.
 struct Credentials {
-    std::string token;  ///< with or without `spt_`; empty: none, or an empty one (`spend_token_missing`)
-    std::string claimed_caid;   ///< the user name of Basic; empty: none
-    std::string claimed_agent;  ///< empty: none
+    std::string token{};  ///< with or without `spt_`; empty: none, or an empty one (`spend_token_missing`)
+    std::string claimed_caid{};   ///< the user name of Basic; empty: none
+    std::string claimed_agent{};  ///< empty: none
 };
 
 /// Refusals: `bad_request` when a field of these comes more than once; `spend_token_invalid` for another

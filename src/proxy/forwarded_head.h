@@ -14,9 +14,9 @@
 namespace nomiqon::proxy {
 
 struct UpstreamLeg {
-    const Endpoint& target;  ///< what was authorised, priced and connected to: Host is made of it
+    Endpoint target;  ///< what was authorised, priced and connected to: Host is made of it
     Scheme scheme = Scheme::http;
-    BodyFraming body;        ///< how the session sends the body; usually the request's own framing
+    BodyFraming body{};      ///< how the session sends the body; usually the request's own framing
     bool keep_alive = true;  ///< whether the session would use the upstream's connection again
 };
 /// The head that goes to the provider, in origin form. `Expect` stays here: the session itself answers
@@ -30,20 +30,16 @@ struct ClientLeg {
     int minor_version = 1;   ///< of the request
     bool to_head = false;    ///< the request was a HEAD
     bool keep_alive = true;  ///< whether the session would keep the client's connection
-    HeaderFields extra;      ///< of the gateway: X-Nomiqon-Request-Id, X-Nomiqon-Reserved, …
+    HeaderFields extra{};    ///< of the gateway: X-Nomiqon-Request-Id, X-Nomiqon-Reserved, …
 };
 struct ClientAnswerHead {
-    std::string bytes;
-    BodyFraming body;        ///< how the session must write the body
+    std::string bytes{};
+    BodyFraming body{};      ///< how the session must write the body
     bool keep_alive = true;  ///< false: the session closes after the answer
 };
 /// The head that goes to the client, and how its body is to be framed: a length is kept; a chunked body, or
 /// one until close, is chunked for HTTP/1.1 and runs until close for HTTP/1.0. A provider's own `X-Nomiqon-*`
 /// are dropped: they would be taken for ours.
 [[nodiscard]] ClientAnswerHead client_answer_head(const ResponseHead& answer, const ClientLeg& leg);
-
-/// Whether a field must not be relayed as a trailer: it frames, routes, authenticates, is hop-by-hop, or is
-/// ours.
-[[nodiscard]] bool is_forbidden_trailer(std::string_view name) noexcept;
 
 }  // namespace nomiqon::proxy

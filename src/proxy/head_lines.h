@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
@@ -34,10 +35,14 @@ struct HeadLimits {
                                             std::string_view name) noexcept;  ///< first
 /// Whether `token` is an element of the comma-separated lists in all fields called `name`, without regard to
 /// case.
-[[nodiscard]] bool list_has(const HeaderFields& fields, std::string_view name,
-                            std::string_view token) noexcept;
+[[nodiscard]] bool list_has(const HeaderFields& fields, std::string_view name, std::string_view token);
 /// The non-empty elements of a comma-separated list, without the whitespace around them.
 [[nodiscard]] std::vector<std::string_view> list_elements(std::string_view value);
+
+/// Fields that end at this hop (RFC 9110 7.6.1), whatever Connection says.
+[[nodiscard]] bool is_hop_by_hop(std::string_view name) noexcept;
+/// `X-Nomiqon-*`: ours, in both directions. With `_` for `-` too, which some servers read as the same name.
+[[nodiscard]] bool is_gateway_field(std::string_view name) noexcept;
 
 /// One `name: value` without its CRLF, strictly: the name is a token, nothing between it and the colon, no
 /// folded line, no control character. The error is a phrase for the log that quotes nothing of the input.
@@ -48,7 +53,7 @@ struct HeadLimits {
 
 /// What framing says of a message, requests and answers alike.
 struct FramingFields {
-    std::optional<std::uint64_t> content_length;
+    std::optional<std::uint64_t> content_length{};
     bool chunked = false;
 };
 /// RFC 9112 6.3, where it leaves a choice the safe one: more than one Content-Length, one beside
@@ -89,5 +94,6 @@ struct HeadLines {
     std::vector<std::string_view> field_lines;
 };
 [[nodiscard]] HeadLines split_head(std::string_view head);
+[[nodiscard]] std::expected<HeaderFields, std::string_view> parse_field_lines(const HeadLines& lines);
 
 }  // namespace nomiqon::proxy

@@ -8,10 +8,10 @@
 namespace nomiqon::proxy {
 
 struct RefusalContext {
-    std::string_view request_id;  ///< `req_…`
-    bool inside = false;          ///< inside a connection that CONNECT opened: 401 instead of 407
-    bool close = false;           ///< the session closes the connection after this answer
-    bool to_head = false;         ///< the answer to a HEAD request: no body, but its length
+    std::string_view request_id{};  ///< `req_…`
+    bool inside = false;            ///< inside a connection that CONNECT opened: 401 instead of 407
+    bool close = false;             ///< the session closes the connection after this answer
+    bool to_head = false;           ///< the answer to a HEAD request: no body, but its length
 };
 
 /// The whole answer to a refused request, as spec "What a refusal looks like": ready to be written.

@@ -25,8 +25,8 @@ enum class TargetForm : std::uint8_t {
 
 struct RequestTarget {
     TargetForm form = TargetForm::origin;
-    std::optional<Endpoint> endpoint;  ///< of the absolute and the authority form
-    std::string path_and_query;        ///< byte for byte as written, at least `/` or `*`; empty for CONNECT
+    std::optional<Endpoint> endpoint{};  ///< of the absolute and the authority form
+    std::string path_and_query{};        ///< byte for byte as written, at least `/` or `*`; empty for CONNECT
     /// Without the query: what prices, policies and bindings look at.
     [[nodiscard]] std::string_view path() const {
         return std::string_view{path_and_query}.substr(0, path_and_query.find('?'));
@@ -36,16 +36,16 @@ struct RequestTarget {
 /// What a Host field says.
 struct HostField {
     HostName host;
-    std::optional<std::uint16_t> port;
+    std::optional<std::uint16_t> port{};
 };
 
 struct RequestHead {
-    std::string method;
+    std::string method{};
     int minor_version = 1;  ///< HTTP/1.0 or HTTP/1.1
-    RequestTarget target;
-    HeaderFields headers;
-    std::optional<HostField> host;  ///< agrees with the target where that names a host
-    std::optional<std::uint64_t> content_length;
+    RequestTarget target{};
+    HeaderFields headers{};
+    std::optional<HostField> host{};  ///< agrees with the target where that names a host
+    std::optional<std::uint64_t> content_length{};
     bool chunked = false;
     bool keep_alive = true;        ///< what the client wishes
     bool expect_continue = false;  ///< waits for `100 Continue` (never set by HTTP/1.0)

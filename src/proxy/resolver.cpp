@@ -37,7 +37,30 @@ struct FreeAddrinfo {
     void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
 
-std::optional<IpAddress> to_address(const sockaddr* address) {
+Answer ask_system(const std::string& host) {
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* raw = nullptr;
+    if (getaddrinfo(host.c_str(), nullptr, &hints, &raw) != 0) return std::unexpected(ResolveError::failed);
+    const std::unique_ptr<addrinfo, FreeAddrinfo> list(raw);
+
+    // An answer of thousands of addresses is somebody's attack; nobody tries more than a few.
+    constexpr std::size_t max_addresses = 32;
+    Addresses addresses;
+    for (const addrinfo* entry = list.get(); entry != nullptr; entry = entry->ai_next) {
+        const auto address = address_of(entry->ai_addr);
+        if (!address || std::ranges::find(addresses, *address) != addresses.end()) continue;
+        addresses.push_back(*address);
+        if (addresses.size() == max_addresses) break;
+    }
+    if (addresses.empty()) return std::unexpected(ResolveError::failed);
+    return addresses;
+}
+
+}  // namespace
+
+std::optional<IpAddress> address_of(const sockaddr* address) {
     if (address->sa_family == AF_INET) {
         sockaddr_in in{};
         std::memcpy(&in, address, sizeof in);
@@ -54,30 +77,6 @@ std::optional<IpAddress> to_address(const sockaddr* address) {
     }
     return std::nullopt;
 }
-
-Answer ask_system(const std::string& host) {
-    addrinfo hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_ADDRCONFIG;
-    addrinfo* raw = nullptr;
-    if (getaddrinfo(host.c_str(), nullptr, &hints, &raw) != 0) return std::unexpected(ResolveError::failed);
-    const std::unique_ptr<addrinfo, FreeAddrinfo> list(raw);
-
-    // An answer of thousands of addresses is somebody's attack; nobody tries more than a few.
-    constexpr std::size_t max_addresses = 32;
-    Addresses addresses;
-    for (const addrinfo* entry = list.get(); entry != nullptr; entry = entry->ai_next) {
-        const auto address = to_address(entry->ai_addr);
-        if (!address || std::ranges::find(addresses, *address) != addresses.end()) continue;
-        addresses.push_back(*address);
-        if (addresses.size() == max_addresses) break;
-    }
-    if (addresses.empty()) return std::unexpected(ResolveError::failed);
-    return addresses;
-}
-
-}  // namespace
 
 /// Shared with the threads: a getaddrinfo(3) that hangs can't be interrupted, so that a thread may outlive the
 /// Resolver; it then finds `closed`, and touches nothing but this.

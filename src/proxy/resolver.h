@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
+#include <sys/socket.h>
 #include <unordered_map>
 #include <vector>
 
@@ -22,8 +24,11 @@ enum class ResolveError : std::uint8_t {
 
 using Addresses = std::vector<IpAddress>;
 
-/// The system's resolver on threads of its own, because getaddrinfo(3) blocks. One for all workers; thread-safe.
-/// A name that several sessions ask for at once is looked up once.
+/// The address in a socket address of IPv4 or IPv6.
+[[nodiscard]] std::optional<IpAddress> address_of(const sockaddr* address);
+
+/// The system's resolver on threads of its own, because getaddrinfo(3) blocks. One for all workers;
+/// thread-safe. A name that several sessions ask for at once is looked up once.
 class Resolver {
   public:
     struct Limits {
@@ -35,7 +40,8 @@ class Resolver {
     Resolver(const Resolver&) = delete;
     Resolver& operator=(const Resolver&) = delete;
 
-    /// All stream addresses of `host`, in the system's order of preference (RFC 6724). Resumes on the caller's executor.
+    /// All stream addresses of `host`, in the system's order of preference (RFC 6724). Resumes on the
+    /// caller's executor.
     boost::asio::awaitable<std::expected<Addresses, ResolveError>> lookup(std::string host, Duration timeout);
 
   private:
@@ -43,12 +49,14 @@ class Resolver {
     std::shared_ptr<State> state_;
 };
 
-/// What one worker remembers of recent answers, so that a busy host costs one look-up a `ttl`. Not thread-safe.
+/// What one worker remembers of recent answers, so that a busy host costs one look-up a `ttl`. Not
+/// thread-safe.
 class DnsCache {
   public:
     DnsCache(std::size_t entries, Duration ttl) : entries_(entries), ttl_(ttl) {}
 
-    [[nodiscard]] const Addresses* find(const std::string& host, std::chrono::steady_clock::time_point now) const;
+    [[nodiscard]] const Addresses* find(const std::string& host,
+                                        std::chrono::steady_clock::time_point now) const;
     void put(const std::string& host, Addresses addresses, std::chrono::steady_clock::time_point now);
     void clear() { names_.clear(); }
 

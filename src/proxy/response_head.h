@@ -18,13 +18,13 @@ namespace nomiqon::proxy {
 struct ResponseHead {
     int minor_version = 1;
     int status = 0;
-    std::string reason;  ///< as written; may be empty
-    HeaderFields headers;
-    std::optional<std::uint64_t> content_length;  ///< as written, also where there is no body (HEAD, 304)
+    std::string reason{};  ///< as written; may be empty
+    HeaderFields headers{};
+    std::optional<std::uint64_t> content_length{};  ///< as written, also where there is no body (HEAD, 304)
     bool chunked = false;
     bool keep_alive =
-        true;          ///< whether the upstream's connection can carry another request after this answer
-    BodyFraming body;  ///< what follows the head
+        true;            ///< whether the upstream's connection can carry another request after this answer
+    BodyFraming body{};  ///< what follows the head
     std::size_t consumed = 0;
 
     /// 1xx: another head follows (not after 101, which ends HTTP).

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <spdlog/logger.h>
 #include <expected>
 #include <functional>
 #include <memory>
-#include <spdlog/logger.h>
 #include <string>
 
 #include "nomiqon/core/config.h"
@@ -34,8 +34,9 @@ class AdminServer {
     std::unique_ptr<Impl> impl_;
 };
 
-/// On the first start: makes the `full` key and writes it to `<data dir>/admin.key`, mode 0600, never over one that is
-/// there. Blocking; called by `main` before the listeners open. The error is for the operator.
-[[nodiscard]] std::expected<void, std::string> ensure_first_api_key(const Config& config, ledger::AdminStore& store);
+/// On the first start: makes the `full` key and writes it to `<data dir>/admin.key`, mode 0600, never over
+/// one that is there. Blocking; called by `main` before the listeners open. The error is for the operator.
+[[nodiscard]] std::expected<void, std::string> ensure_first_api_key(const Config& config,
+                                                                    ledger::AdminStore& store);
 
 }  // namespace nomiqon::admin

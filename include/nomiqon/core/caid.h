@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace nomiqon {
 
@@ -17,16 +18,19 @@ using PublicKey = std::array<std::uint8_t, 32>;
 class Caid {
   public:
     explicit Caid(const PublicKey& key);
-    static std::optional<Caid> parse(std::string_view text);  ///< with the prefix; exactly 32 bytes, canonical text
+    /// With the prefix; exactly 32 bytes, canonical text.
+    static std::optional<Caid> parse(std::string_view text);
 
     [[nodiscard]] const PublicKey& public_key() const { return key_; }
-    [[nodiscard]] const std::string& str() const { return text_; }                       ///< with the prefix
+    [[nodiscard]] const std::string& str() const { return text_; }  ///< with the prefix
     [[nodiscard]] std::string_view base58() const { return std::string_view{text_}.substr(5); }
 
     friend bool operator==(const Caid& a, const Caid& b) { return a.key_ == b.key_; }
     friend auto operator<=>(const Caid& a, const Caid& b) { return a.key_ <=> b.key_; }
 
   private:
+    Caid(const PublicKey& key, std::string text) : key_(key), text_(std::move(text)) {}
+
     PublicKey key_;
     std::string text_;
 };

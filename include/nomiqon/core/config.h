@@ -30,31 +30,31 @@ enum class RouteMode : std::uint8_t { tunnel, intercept };
 
 /// What a request on a route costs when no meter says so.
 struct RoutePrice {
-    std::optional<Usdc> per_request;
-    std::optional<Usdc> per_connection;
-    bool free = false;               ///< a price of 0 counts only with this
-    std::vector<std::string> paths;  ///< exact paths that `per_request` covers beside a meter
-    std::optional<Duration> max_time;          ///< `maxSeconds` of a priced upgrade
-    std::optional<std::uint64_t> max_bytes;    ///< `maxBytes` of a priced upgrade
+    std::optional<Usdc> per_request{};
+    std::optional<Usdc> per_connection{};
+    bool free = false;                         ///< a price of 0 counts only with this
+    std::vector<std::string> paths{};          ///< exact paths that `per_request` covers beside a meter
+    std::optional<Duration> max_time{};        ///< `maxSeconds` of a priced upgrade
+    std::optional<std::uint64_t> max_bytes{};  ///< `maxBytes` of a priced upgrade
 };
 
 /// A provider's credential, which the gateway puts in and the agent never holds.
 struct RouteCredential {
-    std::string header;  ///< or
-    std::string query;   ///< the name of a query parameter
-    std::string value;   ///< with ${file:…} and ${env:…} already replaced. A secret: never logged.
+    std::string header{};  ///< or
+    std::string query{};   ///< the name of a query parameter
+    std::string value{};   ///< with ${file:…} and ${env:…} already replaced. A secret: never logged.
 };
 
 struct Route {
-    std::string host;                    ///< a HostName, `*.suffix` or `*`
-    std::optional<std::uint16_t> port;
+    std::string host{};  ///< a HostName, `*.suffix` or `*`
+    std::optional<std::uint16_t> port{};
     RouteMode mode = RouteMode::tunnel;
-    std::string meter;                   ///< empty: none
-    std::string provider;                ///< of the price book; empty: the meter's own
-    std::optional<RoutePrice> price;
-    std::optional<RouteCredential> credential;
-    bool raw = false;                    ///< a tunnel that need not start with a ClientHello
-    bool upgrade = false;                ///< WebSocket and other upgrades are allowed, as a priced tunnel
+    std::string meter{};     ///< empty: none
+    std::string provider{};  ///< of the price book; empty: the meter's own
+    std::optional<RoutePrice> price{};
+    std::optional<RouteCredential> credential{};
+    bool raw = false;      ///< a tunnel that need not start with a ClientHello
+    bool upgrade = false;  ///< WebSocket and other upgrades are allowed, as a priced tunnel
 };
 
 struct Config {
@@ -67,17 +67,21 @@ struct Config {
         std::string url;          ///< empty: the private PostgreSQL
         std::string runtime_url;  ///< the second role; empty: made by the gateway where it can
         unsigned connections = 2;
-        Duration timeout{3000};   ///< for one answer, connecting included
-        std::size_t queue = 4096; ///< requests waiting for the ledger; beyond: `overloaded`
-        std::size_t batch = 128;  ///< requests in one transaction
+        Duration timeout{3000};    ///< for one answer, connecting included
+        std::size_t queue = 4096;  ///< requests waiting for the ledger; beyond: `overloaded`
+        std::size_t batch = 128;   ///< requests in one transaction
     } database;
 
-    struct Token { std::string audience = "nomiqon"; } token;
+    struct Token {
+        std::string audience = "nomiqon";
+    } token;
     struct Wallet {
         std::string backend = "ledger";
         std::string mint = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";  ///< USDC on Solana's mainnet
     } wallet;
-    struct Policy { bool require_allowlist = false; } policy;
+    struct Policy {
+        bool require_allowlist = false;
+    } policy;
     struct Reservation {
         Duration wait{500};
         Duration lease{60'000};
@@ -85,7 +89,8 @@ struct Config {
 
     struct Upstream {
         std::vector<IpNetwork> allow_private;
-        std::map<std::string, std::pair<IpAddress, std::uint16_t>> resolve;  ///< `host:port` → where to go instead
+        std::map<std::string, std::pair<IpAddress, std::uint16_t>>
+            resolve;  ///< `host:port` → where to go instead
         std::filesystem::path ca_file;
         Duration connect_timeout{5000};
         Duration resolve_timeout{5000};
@@ -93,7 +98,9 @@ struct Config {
         Duration idle_timeout{300'000};      ///< a tunnel or an answer in which nothing moves
     } upstream;
 
-    struct Prices { std::filesystem::path models; } prices;
+    struct Prices {
+        std::filesystem::path models;
+    } prices;
     std::vector<Route> routes;  ///< as written; the built-in ones follow them (metering/)
 
     struct Limits {
@@ -101,24 +108,26 @@ struct Config {
         std::size_t header_count = 100;
         std::uint64_t body_bytes = 64ULL * 1024 * 1024;
         std::size_t connections = 10'000;
-        Duration header_timeout{10'000};     ///< from the first byte of a request to the end of its head
-        Duration idle_timeout{60'000};       ///< a kept connection without a request
+        Duration header_timeout{10'000};  ///< from the first byte of a request to the end of its head
+        Duration idle_timeout{60'000};    ///< a kept connection without a request
         Duration client_hello_timeout{10'000};
         std::size_t admin_body_bytes = 1024 * 1024;
         std::size_t admin_connections = 256;
-        std::size_t refusals = 10'000;       ///< refusals waiting to be written; beyond: counted only
+        std::size_t refusals = 10'000;  ///< refusals waiting to be written; beyond: counted only
         std::size_t dns_entries = 4096;
         Duration dns_ttl{5000};
     } limits;
 
-    struct Shutdown { Duration drain{10'000}; } shutdown;
+    struct Shutdown {
+        Duration drain{10'000};
+    } shutdown;
     LogOptions log;
 
     std::vector<std::string> warnings;  ///< said at start, such as a credential written out in the file
 };
 
 struct ConfigProblem {
-    std::string place;    ///< `file:line:column`, with a JSON pointer when it is a value's; or an option's name
+    std::string place;  ///< `file:line:column`, with a JSON pointer when it is a value's; or an option's name
     std::string message;  ///< what is wrong and what would be right
 };
 
@@ -132,11 +141,11 @@ struct ConfigKey {
 
 /// What the command line and the environment say; goes before the file.
 struct ConfigOverrides {
-    std::optional<std::string> data_dir, proxy_listen, admin_listen, database_url, runtime_url;
+    std::optional<std::string> data_dir{}, proxy_listen{}, admin_listen{}, database_url{}, runtime_url{};
 };
 
-/// Reads `file` (when given), the overrides, and the defaults. Every mistake is reported, not only the first one;
-/// nothing is created or changed. Relative paths in the file are relative to it.
+/// Reads `file` (when given), the overrides, and the defaults. Every mistake is reported, not only the first
+/// one; nothing is created or changed. Relative paths in the file are relative to it.
 [[nodiscard]] std::expected<Config, std::vector<ConfigProblem>> load_config(
     const std::optional<std::filesystem::path>& file, const ConfigOverrides& overrides);
 

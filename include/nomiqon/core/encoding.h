@@ -13,10 +13,12 @@ using Bytes = std::vector<std::uint8_t>;
 
 /// Base58 with the Bitcoin alphabet, as Solana and the CAID use it. Leading zero bytes are leading '1's.
 [[nodiscard]] std::string base58_encode(std::span<const std::uint8_t> bytes);
-/// `nullopt` for a foreign character or more than `max_bytes` of result (the cost grows with the square of the length).
+/// `nullopt` for a foreign character or more than `max_bytes` of result (the cost grows with the square of
+/// the length).
 [[nodiscard]] std::optional<Bytes> base58_decode(std::string_view text, std::size_t max_bytes = 64);
 
-/// Unpadded base64url (RFC 4648 section 5). Decoding is strict: no padding, no foreign character, unused bits zero.
+/// Unpadded base64url (RFC 4648 section 5). Decoding is strict: no padding, no foreign character, unused bits
+/// zero.
 [[nodiscard]] std::string base64url_encode(std::span<const std::uint8_t> bytes);
 [[nodiscard]] std::optional<std::string> base64url_decode(std::string_view text);
 

@@ -10,12 +10,13 @@
 
 namespace nomiqon {
 
-/// A host as the gateway compares it: a DNS name in lower-case A-labels (IDNA 2008, UTS 46 non-transitional) without
-/// trailing dot, or an IP literal in its one canonical spelling, IPv6 in brackets.
+/// A host as the gateway compares it: a DNS name in lower-case A-labels (IDNA 2008, UTS 46 non-transitional)
+/// without trailing dot, or an IP literal in its one canonical spelling, IPv6 in brackets.
 ///
-/// Refused: empty or over-long names and labels, characters outside letters, digits, `-` and `_`, a name whose last
-/// label is numeric but which is no canonical dotted IPv4 (`127.1`, `0x7f.1`, `2130706433`, `010.0.0.1`), IPv6
-/// without brackets, in another spelling than RFC 5952's, or with a zone. The error is a sentence for the log.
+/// Refused: empty or over-long names and labels, characters outside letters, digits, `-` and `_`, a name
+/// whose last label is numeric but which is no canonical dotted IPv4 (`127.1`, `0x7f.1`, `2130706433`,
+/// `010.0.0.1`), IPv6 without brackets, in another spelling than RFC 5952's, or with a zone. The error is a
+/// sentence for the log.
 class HostName {
   public:
     static std::expected<HostName, std::string> parse(std::string_view text);
@@ -40,8 +41,8 @@ struct Endpoint {
     std::uint16_t port = 0;
 
     /// `host:port`; without port only where `default_port` is given.
-    static std::expected<Endpoint, std::string> parse(std::string_view text,
-                                                      std::optional<std::uint16_t> default_port = std::nullopt);
+    static std::expected<Endpoint, std::string> parse(
+        std::string_view text, std::optional<std::uint16_t> default_port = std::nullopt);
     [[nodiscard]] std::string to_string() const { return host.str() + ':' + std::to_string(port); }
     friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
@@ -50,7 +51,9 @@ enum class Scheme : std::uint8_t { http, https };
 [[nodiscard]] constexpr std::string_view to_string(Scheme scheme) {
     return scheme == Scheme::http ? "http" : "https";
 }
-[[nodiscard]] constexpr std::uint16_t default_port(Scheme scheme) { return scheme == Scheme::http ? 80 : 443; }
+[[nodiscard]] constexpr std::uint16_t default_port(Scheme scheme) {
+    return scheme == Scheme::http ? 80 : 443;
+}
 
 }  // namespace nomiqon
 

@@ -11,11 +11,12 @@
 
 namespace nomiqon {
 
-/// How allowlists, blocklists and routes name hosts: a host, `*.example.com` (one or more labels below it, not the
-/// name itself), or `*`; each may be followed by `:port`. A value type.
+/// How allowlists, blocklists and routes name hosts: a host, `*.example.com` (one or more labels below it,
+/// not the name itself), or `*`; each may be followed by `:port`. A value type.
 ///
-/// Names are canonicalised as HostName does; an address in another spelling than the canonical one is refused.
-/// What a missing port means, and whether `*` takes addresses too, is the list's own affair and not decided here.
+/// Names are canonicalised as HostName does; an address in another spelling than the canonical one is
+/// refused. What a missing port means, and whether `*` takes addresses too, is the list's own affair and not
+/// decided here.
 struct HostPattern {
     enum class Kind : std::uint8_t { exact, below, any };
 

@@ -29,12 +29,24 @@ class Id {
     std::string text_;
 };
 
-struct AgentTag { static constexpr std::string_view prefix = "ag_"; };
-struct PolicyTag { static constexpr std::string_view prefix = "pol_"; };
-struct TransactionTag { static constexpr std::string_view prefix = "txn_"; };
-struct RequestTag { static constexpr std::string_view prefix = "req_"; };
-struct ApiKeyTag { static constexpr std::string_view prefix = "key_"; };
-struct GatewayTag { static constexpr std::string_view prefix = "gw_"; };
+struct AgentTag {
+    static constexpr std::string_view prefix = "ag_";
+};
+struct PolicyTag {
+    static constexpr std::string_view prefix = "pol_";
+};
+struct TransactionTag {
+    static constexpr std::string_view prefix = "txn_";
+};
+struct RequestTag {
+    static constexpr std::string_view prefix = "req_";
+};
+struct ApiKeyTag {
+    static constexpr std::string_view prefix = "key_";
+};
+struct GatewayTag {
+    static constexpr std::string_view prefix = "gw_";
+};
 
 using AgentId = Id<AgentTag>;
 using PolicyId = Id<PolicyTag>;

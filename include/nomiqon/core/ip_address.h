@@ -15,11 +15,13 @@ class IpAddress {
   public:
     static IpAddress v4(std::array<std::uint8_t, 4> bytes);
     static IpAddress v6(std::array<std::uint8_t, 16> bytes);
-    static std::optional<IpAddress> parse(std::string_view text);  ///< as inet_pton(3) reads it; no brackets, no zone
+    /// As inet_pton(3) reads it; no brackets, no zone.
+    static std::optional<IpAddress> parse(std::string_view text);
 
     [[nodiscard]] bool is_v4() const { return v4_; }
-    [[nodiscard]] const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }  ///< the first 4 for IPv4
-    [[nodiscard]] std::string to_string() const;                                       ///< RFC 5952
+    /// Of IPv4 the first 4.
+    [[nodiscard]] const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
+    [[nodiscard]] std::string to_string() const;  ///< RFC 5952
     friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
   private:
@@ -42,10 +44,12 @@ class IpNetwork {
 
 /// Decides which addresses the gateway may connect to.
 ///
-/// Refused unless named: loopback, private, link-local (cloud metadata among them), carrier NAT, multicast, reserved,
-/// unspecified, documentation and benchmark ranges, unique-local IPv6, Amazon's fd00:ec2::254, and every IPv6 form
-/// that carries an IPv4 address (mapped, compatible, NAT64, 6to4, Teredo) of which the inner one is refused.
-/// Immutable; free to share between threads.
+/// Refused unless named: loopback, private, link-local (cloud metadata among them, Azure's public one too),
+/// carrier NAT, multicast, reserved, unspecified, documentation and benchmark ranges, unique-local IPv6 with
+/// Amazon's fd00:ec2::254, all IPv6 outside 2000::/3, Teredo and local NAT64 (64:ff9b:1::/48) altogether, and
+/// every other IPv6 form that carries an IPv4 address (mapped, compatible, NAT64, 6to4) of which the inner one
+/// is refused. A named IPv4 network admits its mapped form as well, and no other. Immutable; free to share
+/// between threads.
 class AddressGuard {
   public:
     explicit AddressGuard(std::vector<IpNetwork> allowed) : allowed_(std::move(allowed)) {}

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <memory>
 #include <spdlog/logger.h>
+#include <memory>
 #include <string>
 
 namespace nomiqon {
@@ -11,8 +11,8 @@ struct LogOptions {
     std::string format = "text";  ///< text, or json: one object a line
 };
 
-/// A logger that writes to standard error without blocking on anything else. Thread-safe. What it is given must hold
-/// no token, key or credential: callers log ids and codes.
+/// A logger that writes to standard error without blocking on anything else. Thread-safe. What it is given
+/// must hold no token, key or credential: callers log ids and codes.
 [[nodiscard]] std::shared_ptr<spdlog::logger> make_logger(const LogOptions& options);
 
 }  // namespace nomiqon

@@ -10,12 +10,12 @@
 
 namespace nomiqon {
 
-/// Every way in which the gateway says no. The table in refusal.cpp gives each its code, status and message; nothing
-/// else builds an error text.
+/// Every way in which the gateway says no. The table in refusal.cpp gives each its code, status and message;
+/// nothing else builds an error text.
 enum class RefusalCode : std::uint8_t {
     bad_request,
-    request_too_large,         // a body: 413
-    header_too_large,          // shown as request_too_large, 431
+    request_too_large,  // a body: 413
+    header_too_large,   // shown as request_too_large, 431
     spend_token_missing,
     spend_token_invalid,
     spend_token_expired,
@@ -66,7 +66,7 @@ struct CapState {
     Usdc limit;
     Usdc spent;
     Usdc reserved;
-    std::optional<Time> resets_at;
+    std::optional<Time> resets_at{};
     friend bool operator==(const CapState&, const CapState&) = default;
 };
 
@@ -75,7 +75,7 @@ struct Refusal {
     RefusalCode code;
     std::string detail{};  ///< for the log, never for the caller; no secrets
     std::optional<CapState> cap{};
-    std::string agent{};   ///< the agent's id, where the token proved it
+    std::string agent{};  ///< the agent's id, where the token proved it
 };
 
 }  // namespace nomiqon

@@ -9,8 +9,10 @@
 namespace nomiqon {
 
 struct JsonProblem {
-    std::string message;     ///< what is wrong, for a person
-    std::string pointer{};   ///< where, as a JSON pointer (RFC 6901), when it is inside a document that could be read
+    /// What is wrong, for a person. Quotes nothing of the text, which may hold secrets.
+    std::string message;
+    /// Where, as a JSON pointer (RFC 6901), when it is inside a document that could be read.
+    std::string pointer{};
     std::size_t line = 0;    ///< 1-based place in the text, 0 when unknown
     std::size_t column = 0;  ///< 1-based, in bytes
 };
@@ -20,11 +22,11 @@ struct JsonLimits {
     bool allow_comments = false;  ///< // and /* */, for the configuration only
 };
 
-/// Reads JSON (RFC 8259) that two parsers can't read differently: valid UTF-8 without byte order mark, no repeated
-/// member, no lone surrogate, nothing after the document, nesting within the limit. Integers that fit no 64 bits, and
-/// numbers that overflow a double, are refused. Never throws.
+/// Reads JSON (RFC 8259) that two parsers can't read differently: valid UTF-8 without byte order mark, no
+/// repeated member, no lone surrogate, nothing after the document, nesting within the limit. Integers that
+/// fit no 64 bits, and numbers that overflow a double, are refused. Never throws.
 [[nodiscard]] std::expected<nlohmann::json, JsonProblem> parse_strict_json(std::string_view text,
-                                                                         const JsonLimits& limits = {});
+                                                                           const JsonLimits& limits = {});
 
 /// `name` as one reference token of a JSON pointer: '~' → "~0", '/' → "~1".
 [[nodiscard]] std::string json_pointer_token(std::string_view name);

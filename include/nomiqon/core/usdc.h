@@ -10,14 +10,15 @@ namespace nomiqon {
 
 /// An amount of USDC, counted in 1e-9 USDC in a signed 64-bit integer. Never a floating number.
 ///
-/// Range: ±9,223,372,036.854775807 USDC. Arithmetic is checked: what would overflow is `nullopt`, so that a caller
-/// must say what that means (always: refuse). A value type, free to copy and share between threads.
+/// Range: ±9,223,372,036.854775807 USDC. Arithmetic is checked: what would overflow is `nullopt`, so that a
+/// caller must say what that means (always: refuse). A value type, free to copy and share between threads.
 class Usdc {
   public:
     constexpr Usdc() = default;
     static constexpr Usdc from_nanos(std::int64_t nanos) { return Usdc{nanos}; }
 
-    /// Reads `(0|[1-9][0-9]*)(\.[0-9]{1,9})?` and nothing else: no sign, no exponent, no spaces. Zero is an amount.
+    /// Reads `(0|[1-9][0-9]*)(\.[0-9]{1,9})?` and nothing else: no sign, no exponent, no spaces. Zero is an
+    /// amount.
     static std::optional<Usdc> parse(std::string_view text) noexcept;
 
     [[nodiscard]] constexpr std::int64_t nanos() const { return nanos_; }

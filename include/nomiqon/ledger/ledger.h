@@ -18,12 +18,12 @@
 
 namespace nomiqon::ledger {
 
-/// Why the ledger could not answer. Both mean: refuse (503). Nothing was decided, or, for a lost answer, nothing is
-/// told: what may have been reserved expires with the gateway's lease or is looked up.
+/// Why the ledger could not answer. Both mean: refuse (503). Nothing was decided, or, for a lost answer,
+/// nothing is told: what may have been reserved expires with the gateway's lease or is looked up.
 enum class LedgerError : std::uint8_t { unavailable, overloaded };
 
-/// What the gateway may remember of an agent between two requests. A hint only: every reservation is rechecked
-/// against the database's own row, which answers `StalePolicy` when the hint is old.
+/// What the gateway may remember of an agent between two requests. A hint only: every reservation is
+/// rechecked against the database's own row, which answers `StalePolicy` when the hint is old.
 struct AgentSnapshot {
     AgentId agent;
     std::int32_t policy_version = 0;
@@ -36,16 +36,17 @@ struct ReserveCommand {
     RequestId request;
     AgentId agent;
     Caid caid;
-    std::int32_t policy_version = 0;      ///< under which `decision` was made
-    std::optional<RefusalCode> decision;  ///< what policy or price said no to; the ledger adds what comes before it
+    std::int32_t policy_version = 0;  ///< under which `decision` was made
+    std::optional<RefusalCode>
+        decision;  ///< what policy or price said no to; the ledger adds what comes before it
     Usdc amount;
-    std::string token;                    ///< the signed token, kept as the agent's proof of the spend
+    std::string token;  ///< the signed token, kept as the agent's proof of the spend
     std::string jti;
-    std::int64_t token_exp = 0;           ///< Unix seconds
+    std::int64_t token_exp = 0;  ///< Unix seconds
     bool session = false;
     std::optional<Usdc> token_max;
     std::string ref;
-    std::string scheme;                   ///< http, https
+    std::string scheme;  ///< http, https
     std::string host;
     std::uint16_t port = 0;
     std::string method;
@@ -104,24 +105,28 @@ class Ledger {
     virtual ~Ledger() = default;
 
     /// The agent that a CAID belongs to, active or not; `nullopt` when nobody registered it.
-    virtual boost::asio::awaitable<std::expected<std::optional<AgentSnapshot>, LedgerError>> find_agent(Caid caid) = 0;
+    virtual boost::asio::awaitable<std::expected<std::optional<AgentSnapshot>, LedgerError>> find_agent(
+        Caid caid) = 0;
 
     /// Whether a token's id was burnt or, for a session, used up. Reads only.
     virtual boost::asio::awaitable<std::expected<bool, LedgerError>> is_token_used(AgentId agent, Caid caid,
                                                                                    std::int64_t exp,
                                                                                    std::string jti) = 0;
 
-    /// Checks in one transaction: token id, status, identity, freeze, policy version, the gateway's decision, token's
-    /// `max`, `maxPerRequest`, total, day, wallet; and reserves. See migrations/0002_reserve.sql for the order.
-    virtual boost::asio::awaitable<std::expected<ReserveAnswer, LedgerError>> reserve(ReserveCommand command) = 0;
+    /// Checks in one transaction: token id, status, identity, freeze, policy version, the gateway's decision,
+    /// token's `max`, `maxPerRequest`, total, day, wallet; and reserves. See migrations/0002_reserve.sql for
+    /// the order.
+    virtual boost::asio::awaitable<std::expected<ReserveAnswer, LedgerError>> reserve(
+        ReserveCommand command) = 0;
 
     /// Ends a reservation. Returns at once: the command is kept and retried until the database has it, or the
     /// gateway's drain ends; what is lost with the process expires and is settled in full.
     virtual void end(EndCommand command) = 0;
 
-    /// Resumes when some reservation of this agent has ended on this gateway, or `deadline` has passed, or after a
-    /// short while (another gateway may have ended one). For a request that waits for held money.
-    virtual boost::asio::awaitable<void> wait_for_ending(AgentId agent, std::chrono::steady_clock::time_point deadline) = 0;
+    /// Resumes when some reservation of this agent has ended on this gateway, or `deadline` has passed, or
+    /// after a short while (another gateway may have ended one). For a request that waits for held money.
+    virtual boost::asio::awaitable<void> wait_for_ending(AgentId agent,
+                                                         std::chrono::steady_clock::time_point deadline) = 0;
 
     /// Queues a refusal to be written in a batch within a second. Bounded: past the bound it is counted only.
     virtual void record_refusal(RefusalRecord record) = 0;
@@ -129,9 +134,10 @@ class Ledger {
 
 /// An error that an administrative function raised, in the API's terms (spec/api.md "Conventions").
 struct AdminError {
-    std::string code;     ///< not_found, conflict, precondition_failed, validation_error, forbidden, internal_error; or unavailable
+    std::string code;  ///< not_found, conflict, precondition_failed, validation_error, forbidden,
+                       ///< internal_error; or unavailable
     std::string message;
-    std::string param;    ///< a JSON pointer, or empty
+    std::string param;  ///< a JSON pointer, or empty
 };
 
 /// The administrative functions of the database: `nomiqon.admin_<function>(arguments jsonb) returns jsonb`.
@@ -139,8 +145,8 @@ class AdminStore {
   public:
     virtual ~AdminStore() = default;
     /// One transaction. Thread-safe; resumes on the caller's executor.
-    virtual boost::asio::awaitable<std::expected<nlohmann::json, AdminError>> call(std::string function,
-                                                                                   nlohmann::json arguments) = 0;
+    virtual boost::asio::awaitable<std::expected<nlohmann::json, AdminError>> call(
+        std::string function, nlohmann::json arguments) = 0;
 };
 
 }  // namespace nomiqon::ledger

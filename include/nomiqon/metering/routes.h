@@ -15,10 +15,12 @@
 
 namespace nomiqon::metering {
 
-/// Which route a host takes, and what a call on it costs at most. Made from the configuration's routes, followed by
-/// the built-in ones: well-known free hosts (package registries, GitHub) at 0, paid hosts that nobody routed
-/// (`price_unknown`: they never fall through to a wildcard tunnel for cents, metering.md rule 2), and every other host
-/// as a tunnel at 0.001 USDC a connection. Immutable; shared between threads; replaced as a whole by a reload.
+/// Which route a host takes, and what a call on it costs at most. Made from the configuration's routes,
+/// followed by the built-in ones: well-known free hosts (package registries, GitHub) at 0, paid hosts that
+/// nobody routed
+/// (`price_unknown`: they never fall through to a wildcard tunnel for cents, metering.md rule 2), and every
+/// other host as a tunnel at 0.001 USDC a connection. Immutable; shared between threads; replaced as a whole
+/// by a reload.
 class RouteTable {
   public:
     explicit RouteTable(std::vector<Route> configured);
@@ -26,17 +28,20 @@ class RouteTable {
     RouteTable(const RouteTable&) = delete;
     RouteTable& operator=(const RouteTable&) = delete;
 
-    /// The first configured route that matches; else a built-in one. A configured wildcard (`*`, `*.suffix`) does not
-    /// match a paid host of the built-in list: that one must be named exactly, or by a suffix of its own domain.
+    /// The first configured route that matches; else a built-in one. A configured wildcard (`*`, `*.suffix`)
+    /// does not match a paid host of the built-in list: that one must be named exactly, or by a suffix of its
+    /// own domain.
     [[nodiscard]] const Route& match(const HostName& host, std::uint16_t port) const;
 
-    /// The price of one opaque tunnel (a CONNECT that is not port 80): the route's `perConnection`. `price_unknown`
-    /// for an intercepted route (until interception is built), a paid host that nobody routed, and a route whose
-    /// price says nothing of connections.
-    [[nodiscard]] std::expected<Usdc, RefusalCode> price_of_tunnel(const HostName& host, std::uint16_t port) const;
+    /// The price of one opaque tunnel (a CONNECT that is not port 80): the route's `perConnection`.
+    /// `price_unknown` for an intercepted route (until interception is built), a paid host that nobody
+    /// routed, and a route whose price says nothing of connections.
+    [[nodiscard]] std::expected<Usdc, RefusalCode> price_of_tunnel(const HostName& host,
+                                                                   std::uint16_t port) const;
 
-    /// The price of one request in plain text: the route's `perRequest`, else its `perConnection`. `price_unknown` for
-    /// a paid host, a route with a credential, a metered or intercepted route: none is ever reached in plain text.
+    /// The price of one request in plain text: the route's `perRequest`, else its `perConnection`.
+    /// `price_unknown` for a paid host, a route with a credential, a metered or intercepted route: none is
+    /// ever reached in plain text.
     [[nodiscard]] std::expected<Usdc, RefusalCode> price_of_plain_request(const HostName& host,
                                                                           std::uint16_t port) const;
 

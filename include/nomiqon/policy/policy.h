@@ -34,18 +34,18 @@ struct Request {
 
 /// One version of an agent's policy, ready to decide. Immutable; shared between threads.
 ///
-/// The document is the API's (spec/api.md "Policy") without what the gateway itself adds (id, version, createdAt,
-/// createdBy, reason, _computed): `dailyCap`, `totalCap`, `maxPerRequest` (decimal strings), `allowlist`,
-/// `blocklist` (hosts, `*.example.com`, `*`, each with an optional `:port`; without one: 443, and 80 for plain
-/// requests), `activeFrom`, `activeUntil` (RFC 3339), `activeHours` {timezone (IANA), from, to ("HH:MM", `to` may be
-/// before `from`: past midnight)}, `frozen`.
+/// The document is the API's (spec/api.md "Policy") without what the gateway itself adds (id, version,
+/// createdAt, createdBy, reason, _computed): `dailyCap`, `totalCap`, `maxPerRequest` (decimal strings),
+/// `allowlist`, `blocklist` (hosts, `*.example.com`, `*`, each with an optional `:port`; without one: 443,
+/// and 80 for plain requests), `activeFrom`, `activeUntil` (RFC 3339), `activeHours` {timezone (IANA), from,
+/// to ("HH:MM", `to` may be before `from`: past midnight)}, `frozen`.
 class Policy {
   public:
-    /// Checks a whole document. Unknown members, and members of the published policy that this version does not
-    /// enforce yet (`windowCap`, `rateLimit`, `requireBinding`, methods/paths/models of entries, …), are refused by
-    /// name: nothing is ever ignored.
-    static std::expected<std::shared_ptr<const Policy>, PolicyProblem> parse(const nlohmann::json& document,
-                                                                             const ParseOptions& options = {});
+    /// Checks a whole document. Unknown members, and members of the published policy that this version does
+    /// not enforce yet (`windowCap`, `rateLimit`, `requireBinding`, methods/paths/models of entries, …), are
+    /// refused by name: nothing is ever ignored.
+    static std::expected<std::shared_ptr<const Policy>, PolicyProblem> parse(
+        const nlohmann::json& document, const ParseOptions& options = {});
     Policy();
     ~Policy();
     Policy(const Policy&) = delete;
@@ -56,9 +56,9 @@ class Policy {
     [[nodiscard]] std::optional<Usdc> max_per_request() const;
     [[nodiscard]] bool frozen() const;
 
-    /// The first of: frozen, outside its times (`policy_inactive`), blocklist, allowlist (`policy_domain_blocked`).
-    /// A pure function of its arguments; cost does not grow with the length of the lists (hash look-ups of the host
-    /// and of its parent domains).
+    /// The first of: frozen, outside its times (`policy_inactive`), blocklist, allowlist
+    /// (`policy_domain_blocked`). A pure function of its arguments; cost does not grow with the length of the
+    /// lists (hash look-ups of the host and of its parent domains).
     [[nodiscard]] std::optional<RefusalCode> decide(const Request& request, Time now) const;
 
   private:
@@ -66,8 +66,8 @@ class Policy {
     std::unique_ptr<Impl> impl_;
 };
 
-/// `current` with `partial` merged in, as PATCH does: a member that is there replaces, `null` removes. The result is
-/// not yet checked: `Policy::parse` does. Amounts stay as they were written.
+/// `current` with `partial` merged in, as PATCH does: a member that is there replaces, `null` removes. The
+/// result is not yet checked: `Policy::parse` does. Amounts stay as they were written.
 [[nodiscard]] nlohmann::json merge(const nlohmann::json& current, const nlohmann::json& partial);
 
 }  // namespace nomiqon::policy

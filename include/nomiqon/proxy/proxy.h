@@ -1,8 +1,8 @@
 #pragma once
 
+#include <spdlog/logger.h>
 #include <cstdint>
 #include <memory>
-#include <spdlog/logger.h>
 #include <vector>
 
 #include "nomiqon/core/config.h"
@@ -26,13 +26,13 @@ class Proxy {
     ~Proxy();
 
     void start();  ///< threads that accept
-    /// No new work; open exchanges finish within `limit`, then are cut; returns when all threads have ended. Every
-    /// reservation has been handed its ending by then.
+    /// No new work; open exchanges finish within `limit`, then are cut; returns when all threads have ended.
+    /// Every reservation has been handed its ending by then.
     void drain(Duration limit);
 
     [[nodiscard]] ListenAddress address() const;  ///< with the real port
     [[nodiscard]] ProxyStats stats() const;
-    void reload(const Config& config);            ///< `upstream.*` that can change at run time: resolve, allowPrivate
+    void reload(const Config& config);  ///< `upstream.*` that can change at run time: resolve, allowPrivate
 
   private:
     struct Impl;

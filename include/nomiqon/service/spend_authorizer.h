@@ -29,24 +29,26 @@ struct SpendRequest {
     HostName host;
     std::uint16_t port = 443;
     std::string method;
-    std::string path;          ///< without query; empty for a tunnel
-    std::string token;         ///< as presented, with or without `spt_`; empty: none
-    std::string claimed_caid;  ///< user name of Basic credentials; must be the token's kid. Empty: none
-    std::string claimed_agent; ///< X-Nomiqon-Agent-Id; must be the agent of the CAID. Empty: none
-    bool token_from_connect = false;  ///< the token stood on the CONNECT around this request: `htm` CONNECT admits it
+    std::string path;           ///< without query; empty for a tunnel
+    std::string token;          ///< as presented, with or without `spt_`; empty: none
+    std::string claimed_caid;   ///< user name of Basic credentials; must be the token's kid. Empty: none
+    std::string claimed_agent;  ///< X-Nomiqon-Agent-Id; must be the agent of the CAID. Empty: none
+    bool token_from_connect =
+        false;  ///< the token stood on the CONNECT around this request: `htm` CONNECT admits it
 };
 
 class SpendAuthorizer;
 
 /// What a session needs to know of a connection's own token.
 struct CheckedToken {
-    bool session = false;     ///< a `once` token pays for one request, whose answer closes the connection
-    std::int64_t exp = 0;     ///< Unix seconds; the answer before it closes the connection
+    bool session = false;  ///< a `once` token pays for one request, whose answer closes the connection
+    std::int64_t exp = 0;  ///< Unix seconds; the answer before it closes the connection
     AgentId agent;
 };
 
-/// Money that is held for one request. Must be ended once, by `settle` or `release`; one that is dropped otherwise is
-/// settled in full as unknown, so that no path through the proxy can forget it. Movable, owned by one coroutine.
+/// Money that is held for one request. Must be ended once, by `settle` or `release`; one that is dropped
+/// otherwise is settled in full as unknown, so that no path through the proxy can forget it. Movable, owned
+/// by one coroutine.
 class Reservation {
   public:
     Reservation(Reservation&& other) noexcept;
@@ -60,10 +62,10 @@ class Reservation {
     [[nodiscard]] const TransactionId& transaction() const { return held_.transaction; }
     [[nodiscard]] Usdc amount() const { return held_.amount; }
 
-    void settle(Usdc amount);        ///< what it really cost
-    void settle_in_full();           ///< a flat price, which is owed as soon as the request went out
-    void settle_as_unknown();        ///< in full: it went out and nobody knows what became of it
-    void release(RefusalCode why);   ///< provably nothing was sent
+    void settle(Usdc amount);       ///< what it really cost
+    void settle_in_full();          ///< a flat price, which is owed as soon as the request went out
+    void settle_as_unknown();       ///< in full: it went out and nobody knows what became of it
+    void release(RefusalCode why);  ///< provably nothing was sent
 
   private:
     friend class SpendAuthorizer;
@@ -82,24 +84,25 @@ class SpendAuthorizer {
   public:
     struct Options {
         std::string audience = "nomiqon";
-        Duration wait{500};              ///< for money that is only held
+        Duration wait{500};  ///< for money that is only held
         std::size_t cached_agents = 10'000;
         bool require_allowlist = false;
     };
-    SpendAuthorizer(ledger::Ledger& ledger, const Clock& clock, std::shared_ptr<const metering::RouteTable> routes,
-                    Options options);
+    SpendAuthorizer(ledger::Ledger& ledger, const Clock& clock,
+                    std::shared_ptr<const metering::RouteTable> routes, Options options);
     ~SpendAuthorizer();
 
-    /// token → policy → price → reserve, in the order of spec/api.md "Policy". Refusals of an agent that the token
-    /// proved are also recorded in the ledger.
+    /// token → policy → price → reserve, in the order of spec/api.md "Policy". Refusals of an agent that the
+    /// token proved are also recorded in the ledger.
     boost::asio::awaitable<std::expected<Reservation, Refusal>> authorize(SpendRequest request);
 
-    /// Checks a token that stands on the CONNECT to a host whose requests will be read one by one (CONNECT to port 80
-    /// now, interception later): form, signature, life, the origin it is bound to, registration, whether it was used.
-    /// Consumes nothing.
+    /// Checks a token that stands on the CONNECT to a host whose requests will be read one by one (CONNECT to
+    /// port 80 now, interception later): form, signature, life, the origin it is bound to, registration,
+    /// whether it was used. Consumes nothing.
     boost::asio::awaitable<std::expected<CheckedToken, Refusal>> check_token(SpendRequest request);
 
-    /// Replaces the routes and prices, as SIGHUP does. Requests under way keep the table that they began with.
+    /// Replaces the routes and prices, as SIGHUP does. Requests under way keep the table that they began
+    /// with.
     void set_routes(std::shared_ptr<const metering::RouteTable> routes);
     [[nodiscard]] std::shared_ptr<const metering::RouteTable> routes() const;
 

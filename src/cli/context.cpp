@@ -1,0 +1,38 @@
+#include "context.h"
+
+namespace nomiqon::cli {
+
+Outcome<ApiClient*> Context::api() {
+    if (!api_) {
+        auto url = find_base_url(options_);
+        if (!url) return std::unexpected(std::move(url.error()));
+        auto key = find_api_key(options_, *url);
+        if (!key) return std::unexpected(std::move(key.error()));
+        const auto timeout = find_timeout(options_);
+        if (!timeout) return std::unexpected(timeout.error());
+        api_.emplace(std::move(*url), std::move(*key), *timeout);
+    }
+    return &*api_;
+}
+
+Outcome<ApiClient> Context::api_as_agent(std::string token) const {
+    auto url = find_base_url(options_);
+    if (!url) return std::unexpected(std::move(url.error()));
+    const auto timeout = find_timeout(options_);
+    if (!timeout) return std::unexpected(timeout.error());
+    return ApiClient{
+        std::move(*url),
+        ApiKey{.value = std::move(token), .source = "a spend token minted with the agent's key here"},
+        *timeout};
+}
+
+Outcome<KeyStore*> Context::keys() {
+    if (!keys_) {
+        auto directory = key_directory();
+        if (!directory) return std::unexpected(std::move(directory.error()));
+        keys_.emplace(std::move(*directory));
+    }
+    return &*keys_;
+}
+
+}  // namespace nomiqon::cli

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "api_client.h"
+#include "failure.h"
+#include "keys.h"
+#include "output.h"
+#include "settings.h"
+
+namespace nomiqon::cli {
+
+/// What a command works with. The API and the key store are looked for when a command asks for them: minting
+/// and verifying need no gateway, and listing needs no keys.
+class Context {
+  public:
+    explicit Context(GlobalOptions options) : out(options.json), options_(std::move(options)) {}
+
+    [[nodiscard]] Outcome<ApiClient*> api();
+    /// The API as one agent sees it, by its spend token.
+    [[nodiscard]] Outcome<ApiClient> api_as_agent(std::string token) const;
+    [[nodiscard]] Outcome<KeyStore*> keys();
+
+    Output out;
+
+  private:
+    GlobalOptions options_;
+    std::optional<ApiClient> api_;
+    std::optional<KeyStore> keys_;
+};
+
+}  // namespace nomiqon::cli

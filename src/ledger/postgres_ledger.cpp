@@ -1,0 +1,206 @@
+#include "nomiqon/ledger/postgres_ledger.h"
+
+#include <algorithm>
+#include <pqxx/nontransaction>
+#include <thread>
+
+#include "admin_worker.h"
+#include "maintenance.h"
+#include "state.h"
+#include "worker.h"
+
+namespace nomiqon::ledger {
+namespace {
+
+namespace asio = boost::asio;
+using Steady = std::chrono::steady_clock;
+
+constexpr unsigned admin_workers = 2;
+constexpr Duration watch_every{250};
+constexpr Duration watch_grace{1000};   // beyond the statement's own limit, before the socket is shut down
+constexpr Duration other_gateways{50};  // how often one looks whether another gateway has ended something
+
+AgentSnapshot snapshot_of(const pqxx::row& row) {
+    auto agent = AgentId::parse(row["agent_id"].as<std::string>());
+    if (!agent) throw std::runtime_error{"the database holds a malformed agent id"};
+    return {*agent, row["policy_version"].as<std::int32_t>(), row["policy_document"].as<std::string>()};
+}
+
+}  // namespace
+
+struct PostgresLedger::Impl {
+    Impl(Options options, std::shared_ptr<spdlog::logger> log) : state(std::move(options), std::move(log)) {
+        const unsigned count = std::max(1U, state.options.connections);
+        for (unsigned i = 0; i < count; ++i) {
+            workers.push_back(std::make_unique<Worker>(state, "ledger-" + std::to_string(i)));
+        }
+        maintenance = std::make_unique<Maintenance>(state, [this](EndCommand command) {
+            Worker& worker = worker_of(command.agent.str());
+            worker.submit(std::move(command));
+        });
+        for (unsigned i = 0; i < admin_workers; ++i)
+            admins.push_back(std::make_unique<AdminWorker>(state, calls));
+        watchdog = std::jthread{[this](const std::stop_token& stop) { watch(stop); }};
+    }
+
+    // An agent's requests all go to one connection: two would wait for each other on the agent's row.
+    Worker& worker_of(const std::string& key) {
+        return *workers[std::hash<std::string>{}(key) % workers.size()];
+    }
+
+    void watch(const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
+            std::this_thread::sleep_for(watch_every);
+            const Duration limit = state.options.timeout + watch_grace;
+            for (const auto& worker : workers)
+                worker->watch(limit);
+            maintenance->watch(limit);
+            for (const auto& admin : admins)
+                admin->watch(state.options.admin_timeout + watch_grace);
+        }
+    }
+
+    // Runs a look-up on the worker of `key` and waits for its answer, at most for the ledger's time limit.
+    template <class T, class Look>
+    asio::awaitable<std::expected<T, LedgerError>> look_up(std::string key, Look look) {
+        using Answer = std::expected<T, LedgerError>;
+        auto executor = co_await asio::this_coro::executor;
+        auto pending = std::make_shared<Pending<Answer>>(executor, Steady::now() + state.options.timeout);
+        const bool queued =
+            worker_of(key).submit([pending, look = std::move(look)](pqxx::connection* connection) {
+                [[maybe_unused]] const bool in_time = pending->answer(
+                    connection != nullptr ? Answer{look(*connection)}
+                                          : Answer{std::unexpected{LedgerError::unavailable}});
+            });
+        if (!queued) {
+            state.counters.overloaded.fetch_add(1, std::memory_order_relaxed);
+            co_return std::unexpected{LedgerError::overloaded};
+        }
+        std::optional<Answer> answer = co_await pending->wait();
+        if (!answer) co_return std::unexpected{LedgerError::unavailable};
+        co_return std::move(*answer);
+    }
+
+    State state;
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::unique_ptr<Maintenance> maintenance;
+    AdminWorker::Queue calls;
+    std::vector<std::unique_ptr<AdminWorker>> admins;
+    std::jthread watchdog;
+    std::atomic<bool> stopped{false};
+};
+
+PostgresLedger::PostgresLedger(Options options, std::shared_ptr<spdlog::logger> log)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(log))) {}
+
+PostgresLedger::~PostgresLedger() {
+    stop(Duration{0});
+}
+
+void PostgresLedger::connect(std::string conninfo, std::string set_role) {
+    impl_->state.set_target({std::move(conninfo), std::move(set_role)});
+}
+
+void PostgresLedger::stop(Duration limit) {
+    if (impl_->stopped.exchange(true)) return;
+    const auto deadline = Steady::now() + limit;
+    impl_->calls.stop();
+    impl_->admins.clear();
+    for (const auto& worker : impl_->workers)
+        worker->stop(deadline);
+    impl_->maintenance->stop();
+}
+
+bool PostgresLedger::is_available() const {
+    return impl_->state.available();
+}
+
+LedgerStats PostgresLedger::stats() const {
+    const auto& counters = impl_->state.counters;
+    LedgerStats stats{.batches = counters.batches,
+                      .reserved = counters.reserved,
+                      .refused = counters.refused,
+                      .ended = counters.ended,
+                      .unavailable = counters.unavailable,
+                      .overloaded = counters.overloaded,
+                      .refusals_dropped = counters.refusals_dropped,
+                      .expired = counters.expired,
+                      .in_doubt = impl_->state.doubts()};
+    for (const auto& worker : impl_->workers) {
+        stats.waiting += worker->waiting();
+        stats.endings_waiting += worker->endings_waiting();
+    }
+    return stats;
+}
+
+asio::awaitable<std::expected<std::optional<AgentSnapshot>, LedgerError>> PostgresLedger::find_agent(
+    Caid caid) {
+    co_return co_await impl_->look_up<std::optional<AgentSnapshot>>(
+        caid.str(), [caid](pqxx::connection& connection) -> std::optional<AgentSnapshot> {
+            const auto rows = pqxx::nontransaction{connection}.exec_prepared("find_agent", caid.str());
+            if (rows.empty()) return std::nullopt;
+            return snapshot_of(rows[0]);
+        });
+}
+
+asio::awaitable<std::expected<bool, LedgerError>> PostgresLedger::is_token_used(AgentId agent, Caid caid,
+                                                                                std::int64_t exp,
+                                                                                std::string jti) {
+    co_return co_await impl_->look_up<bool>(agent.str(), [=](pqxx::connection& connection) {
+        pqxx::nontransaction tx{connection};
+        return tx.exec_prepared1("is_token_used", agent.str(), caid.str(), exp, jti)[0].as<bool>();
+    });
+}
+
+asio::awaitable<std::expected<ReserveAnswer, LedgerError>> PostgresLedger::reserve(ReserveCommand command) {
+    auto executor = co_await asio::this_coro::executor;
+    State& state = impl_->state;
+    auto pending = std::make_shared<Pending<Worker::Answer>>(executor, Steady::now() + state.options.timeout);
+    Worker& worker = impl_->worker_of(command.agent.str());
+    const bool queued = worker.submit(Worker::Request{std::move(command), pending});
+    if (!queued) {
+        state.counters.overloaded.fetch_add(1, std::memory_order_relaxed);
+        co_return std::unexpected{LedgerError::overloaded};
+    }
+    std::optional<Worker::Answer> answer = co_await pending->wait();
+    if (!answer) {
+        state.counters.unavailable.fetch_add(1, std::memory_order_relaxed);
+        co_return std::unexpected{LedgerError::unavailable};
+    }
+    co_return std::move(*answer);
+}
+
+void PostgresLedger::end(EndCommand command) {
+    Worker& worker = impl_->worker_of(command.agent.str());
+    worker.submit(std::move(command));
+}
+
+asio::awaitable<void> PostgresLedger::wait_for_ending(AgentId agent, Steady::time_point deadline) {
+    auto executor = co_await asio::this_coro::executor;
+    const auto until = std::min(deadline, Steady::now() + other_gateways);
+    auto waiter = std::make_shared<EndingWaiters::Waiter>(executor, until);
+    impl_->state.waiters.add(agent.str(), waiter);
+    const std::optional<bool> woken = co_await waiter->wait();
+    if (!woken) impl_->state.waiters.remove(agent.str(), waiter);
+}
+
+void PostgresLedger::record_refusal(RefusalRecord record) {
+    if (!impl_->state.refusals.push(std::move(record))) {
+        impl_->state.counters.refusals_dropped.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+asio::awaitable<std::expected<nlohmann::json, AdminError>> PostgresLedger::call(std::string function,
+                                                                                nlohmann::json arguments) {
+    auto executor = co_await asio::this_coro::executor;
+    auto pending = std::make_shared<Pending<AdminWorker::Answer>>(
+        executor, Steady::now() + impl_->state.options.admin_timeout);
+    const bool queued = impl_->calls.push({std::move(function), std::move(arguments), pending});
+    if (!queued) co_return std::unexpected{AdminError{"unavailable", "too many calls are waiting", {}}};
+    std::optional<AdminWorker::Answer> answer = co_await pending->wait();
+    if (!answer)
+        co_return std::unexpected{AdminError{"unavailable", "the database did not answer in time", {}}};
+    co_return std::move(*answer);
+}
+
+}  // namespace nomiqon::ledger

@@ -1,0 +1,120 @@
+#include "session.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <pqxx/except>
+#include <pqxx/nontransaction>
+#include <pqxx/prepared_statement>
+
+namespace nomiqon::ledger {
+namespace {
+
+constexpr std::string_view lapsed_lease = "NQ001";  // raised by nomiqon.work
+
+std::string quoted(std::string_view identifier) {
+    std::string text{"\""};
+    for (const char c : identifier) {
+        if (c == '"') text += '"';
+        text += c;
+    }
+    return text + '"';
+}
+
+void prepare_statements(pqxx::connection& connection) {
+    connection.prepare("work", "select * from nomiqon.work($1, $2::jsonb, $3::jsonb)");
+    connection.prepare("find_agent", "select * from nomiqon.find_agent($1)");
+    connection.prepare("is_token_used", "select nomiqon.is_token_used($1, $2, $3, $4)");
+    connection.prepare("record_refusals", "select nomiqon.record_refusals($1::jsonb)");
+    connection.prepare("renew_lease", "select nomiqon.renew_lease($1, $2, $3, $4::interval)");
+    connection.prepare("end_lease", "select nomiqon.end_lease($1)");
+    connection.prepare("expire_reservations", "select nomiqon.expire_reservations($1)");
+    connection.prepare("forget_expired", "select nomiqon.forget_expired()");
+    connection.prepare("is_session_alive", "select nomiqon.is_session_alive($1)");
+}
+
+// pqxx 6 would silently open a new session, without this one's role, limits and statements, when a connection
+// broke.
+void forbid_reconnecting(pqxx::connection& connection) {
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"  // of a class that pqxx 7 no longer needs
+    connection.inhibit_reactivation(true);
+#pragma clang diagnostic pop
+}
+
+// The part of libpq's message between "LABEL:  " and the end of that line.
+std::string field_of(std::string_view text, std::string_view label) {
+    const std::size_t at = text.find(label);
+    if (at == std::string_view::npos) return {};
+    text.remove_prefix(at + label.size());
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+    return std::string{text.substr(0, text.find('\n'))};
+}
+
+}  // namespace
+
+pqxx::connection& Session::open(const Target& target) {
+    if (connection_) return *connection_;
+    if (target.conninfo.empty()) throw pqxx::broken_connection{"the database is not ready yet"};
+    auto connection = std::make_unique<pqxx::connection>(target.conninfo);
+    {
+        const std::scoped_lock lock{socket_mutex_};
+        socket_ = connection->sock();
+    }
+    try {
+        forbid_reconnecting(*connection);
+        pqxx::nontransaction setup{*connection};
+        if (!target.set_role.empty()) setup.exec("set role " + quoted(target.set_role));
+        setup.exec(fmt::format("set statement_timeout = {}", timeout_.count()));
+        setup.exec(fmt::format("set lock_timeout = {}", timeout_.count()));
+        setup.exec(fmt::format("set idle_in_transaction_session_timeout = {}", timeout_.count() * 2));
+        setup.exec("set application_name = 'nomiqon-gateway " + setup.esc(name_) + "'");
+        setup.exec("set lc_messages = 'C'");
+        identity_ = setup.exec1("select nomiqon.session_identity()")[0].as<std::string>("");
+        setup.commit();
+        prepare_statements(*connection);
+    } catch (...) {
+        const std::scoped_lock lock{socket_mutex_};
+        socket_ = -1;
+        throw;
+    }
+    connection_ = std::move(connection);
+    return *connection_;
+}
+
+void Session::close() {
+    const std::scoped_lock lock{socket_mutex_};
+    socket_ = -1;
+    connection_.reset();
+}
+
+void Session::interrupt() {
+    const std::scoped_lock lock{socket_mutex_};
+    if (socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);
+}
+
+DatabaseError describe(const std::exception& error) {
+    if (const auto* sql = dynamic_cast<const pqxx::sql_error*>(&error)) {
+        DatabaseError described{.sqlstate = sql->sqlstate(),
+                                .message = field_of(sql->what(), "ERROR:"),
+                                .detail = field_of(sql->what(), "DETAIL:")};
+        const std::string_view state = described.sqlstate;
+        // 57P0x: the server is going away; 08: the connection failed. Without a state the connection broke in
+        // between.
+        if (state.empty() || state.starts_with("57P") || state.starts_with("08") || state.starts_with("53")) {
+            described.failure = Failure::connection;
+        } else if (state == "40001" || state == "40P01" || state == "55P03") {
+            described.failure = Failure::transient;
+        } else if (state == lapsed_lease) {
+            described.failure = Failure::lease;
+        } else if (state ==
+                   "57014") {  // statement_timeout: nothing was committed, but the database is in trouble
+            described.failure = Failure::connection;
+        } else if (state == "25006") {  // read-only: a standby, after a failover
+            described.failure = Failure::connection;
+        }
+        return described;
+    }
+    return {.failure = Failure::connection, .sqlstate = {}, .message = error.what(), .detail = {}};
+}
+
+}  // namespace nomiqon::ledger

@@ -1,0 +1,127 @@
+#include "state.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <algorithm>
+#include <iterator>
+#include <pqxx/nontransaction>
+
+namespace nomiqon::ledger {
+namespace {
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string{name.data()}
+                                                            : std::string{"unknown"};
+}
+
+}  // namespace
+
+void EndingWaiters::add(const std::string& agent, std::shared_ptr<Waiter> waiter) {
+    const std::scoped_lock lock{mutex_};
+    waiters_[agent].push_back(std::move(waiter));
+}
+
+void EndingWaiters::remove(const std::string& agent, const std::shared_ptr<Waiter>& waiter) {
+    const std::scoped_lock lock{mutex_};
+    const auto found = waiters_.find(agent);
+    if (found == waiters_.end()) return;
+    std::erase(found->second, waiter);
+    if (found->second.empty()) waiters_.erase(found);
+}
+
+void EndingWaiters::wake(const std::string& agent) {
+    std::vector<std::shared_ptr<Waiter>> woken;
+    {
+        const std::scoped_lock lock{mutex_};
+        const auto found = waiters_.find(agent);
+        if (found == waiters_.end()) return;
+        woken = std::move(found->second);
+        waiters_.erase(found);
+    }
+    for (const auto& waiter : woken) {
+        // One that gave up at this very moment needs nothing undone.
+        [[maybe_unused]] const bool in_time = waiter->answer(true);
+    }
+}
+
+bool RefusalQueue::push(RefusalRecord record) {
+    const std::scoped_lock lock{mutex_};
+    if (records_.size() >= bound_) return false;
+    records_.push_back(std::move(record));
+    return true;
+}
+
+std::vector<RefusalRecord> RefusalQueue::take(std::size_t most) {
+    const std::scoped_lock lock{mutex_};
+    const auto end = records_.begin() + static_cast<std::ptrdiff_t>(std::min(most, records_.size()));
+    std::vector<RefusalRecord> taken{std::make_move_iterator(records_.begin()), std::make_move_iterator(end)};
+    records_.erase(records_.begin(), end);
+    return taken;
+}
+
+void RefusalQueue::put_back(std::vector<RefusalRecord> records) {
+    const std::scoped_lock lock{mutex_};
+    records_.insert(records_.begin(), std::make_move_iterator(records.begin()),
+                    std::make_move_iterator(records.end()));
+}
+
+State::State(PostgresLedger::Options opts, std::shared_ptr<spdlog::logger> logger)
+    : options(std::move(opts)), log(std::move(logger)), refusals(options.refusals) {}
+
+Target State::target() const {
+    const std::scoped_lock lock{mutex_};
+    return target_;
+}
+
+void State::set_target(Target target) {
+    const std::scoped_lock lock{mutex_};
+    target_ = std::move(target);
+}
+
+std::string State::gateway() const {
+    const std::scoped_lock lock{mutex_};
+    return gateway_.str();
+}
+
+void State::renew_lease(pqxx::connection& connection) {
+    const std::scoped_lock renewing{lease_mutex_};
+    const std::string lease = fmt::format("{} ms", options.lease.count());
+    pqxx::nontransaction tx{connection};
+    while (true) {
+        const auto row = tx.exec_prepared1("renew_lease", gateway(), host_name(), options.version, lease);
+        if (row[0].as<bool>()) return;
+        const std::scoped_lock lock{mutex_};
+        const GatewayId old = std::exchange(gateway_, GatewayId::generate());
+        log->warn("the lease of {} was lost; going on as {}", old.str(), gateway_.str());
+    }
+}
+
+void State::contact(bool well, std::string_view why) {
+    if (available_.exchange(well) == well) return;
+    if (well) {
+        log->info("the database answers");
+    } else {
+        log->error("the database is away, requests are refused until it answers: {}", why);
+    }
+}
+
+void State::doubt(Doubt doubt) {
+    const std::scoped_lock lock{mutex_};
+    doubts_.push_back(std::move(doubt));
+}
+
+std::vector<Doubt> State::take_doubts() {
+    const std::scoped_lock lock{mutex_};
+    return std::exchange(doubts_, {});
+}
+
+std::size_t State::doubts() const {
+    const std::scoped_lock lock{mutex_};
+    std::size_t sum = 0;
+    for (const Doubt& doubt : doubts_)
+        sum += doubt.releases.size();
+    return sum;
+}
+
+}  // namespace nomiqon::ledger

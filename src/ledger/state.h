@@ -1,0 +1,91 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "nomiqon/ledger/postgres_ledger.h"
+#include "pending.h"
+#include "session.h"
+
+namespace nomiqon::ledger {
+
+/// Coroutines that wait for some reservation of an agent to end.
+class EndingWaiters {
+  public:
+    using Waiter = Pending<bool>;
+    void add(const std::string& agent, std::shared_ptr<Waiter> waiter);
+    void remove(const std::string& agent, const std::shared_ptr<Waiter>& waiter);
+    void wake(const std::string& agent);
+
+  private:
+    std::mutex mutex_;
+    std::unordered_map<std::string, std::vector<std::shared_ptr<Waiter>>> waiters_;
+};
+
+/// Reservations whose answer was lost with their session. Until the server has ended that session they may
+/// still be committed; after that each is released, which takes effect if it was.
+struct Doubt {
+    std::string session;
+    std::vector<EndCommand> releases;
+};
+
+/// Refusals that wait to be written. Bounded: what doesn't fit is counted.
+class RefusalQueue {
+  public:
+    explicit RefusalQueue(std::size_t bound) : bound_(bound) {}
+    [[nodiscard]] bool push(RefusalRecord record);
+    [[nodiscard]] std::vector<RefusalRecord> take(std::size_t most);
+    void put_back(std::vector<RefusalRecord> records);
+
+  private:
+    const std::size_t bound_;
+    std::mutex mutex_;
+    std::deque<RefusalRecord> records_;
+};
+
+/// What the threads of one PostgresLedger share.
+class State {
+  public:
+    State(PostgresLedger::Options opts, std::shared_ptr<spdlog::logger> logger);
+
+    const PostgresLedger::Options options;
+    const std::shared_ptr<spdlog::logger> log;
+
+    [[nodiscard]] Target target() const;
+    void set_target(Target target);
+
+    /// The id under which this gateway reserves. Changes when its lease was lost for good.
+    [[nodiscard]] std::string gateway() const;
+    /// Takes or renews the lease; under a new id when the old one is gone. Throws what pqxx throws.
+    void renew_lease(pqxx::connection& connection);
+
+    /// Remembers how the last contact with the database went, and logs the change.
+    void contact(bool well, std::string_view why = {});
+    [[nodiscard]] bool available() const { return available_.load(std::memory_order_relaxed); }
+
+    void doubt(Doubt doubt);
+    [[nodiscard]] std::vector<Doubt> take_doubts();
+    [[nodiscard]] std::size_t doubts() const;
+
+    EndingWaiters waiters;
+    RefusalQueue refusals;
+
+    struct Counters {
+        std::atomic<std::uint64_t> batches{0}, reserved{0}, refused{0}, ended{0}, unavailable{0},
+            overloaded{0}, refusals_dropped{0}, expired{0};
+    } counters;
+
+  private:
+    mutable std::mutex mutex_;  // guards what follows; nobody waits for the database while holding it
+    Target target_;
+    GatewayId gateway_ = GatewayId::generate();
+    std::vector<Doubt> doubts_;
+    std::mutex lease_mutex_;  // one renewal at a time
+    std::atomic<bool> available_{false};
+};
+
+}  // namespace nomiqon::ledger

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "credentials.h"
+#include "nomiqon/core/host.h"
+#include "nomiqon/core/ids.h"
+#include "nomiqon/service/spend_authorizer.h"
+#include "request_head.h"
+#include "upstream.h"
+#include "worker.h"
+
+namespace nomiqon::proxy {
+
+/// What an answer of the gateway's own needs to know of the request that it answers.
+struct AnswerSite {
+    RequestId request_id;
+    std::string host = "-";  ///< for the log
+    bool inside = false;     ///< inside a connection that a CONNECT opened
+    bool to_head = false;
+    bool may_keep = false;   ///< the request was read to its end, so that another one can follow
+};
+
+/// One client's connection, from accept until it is closed or becomes a Relay. Requests are served one after another;
+/// bytes behind a request wait in `unread`. Lives on its worker's thread, kept alive by its coroutines.
+class Session final : public Connection, public std::enable_shared_from_this<Session> {
+  public:
+    Session(Worker& worker, Socket client);
+
+    boost::asio::awaitable<void> run();
+
+    void expire() override;
+    void drain() override;
+
+    // For the stories of single requests (session.cpp, plain.cpp).
+    [[nodiscard]] Worker& worker() { return worker_; }
+    [[nodiscard]] Socket& client() { return client_; }
+    [[nodiscard]] Socket& upstream() { return upstream_; }
+
+    std::string unread;  ///< received from the client and not used yet
+
+    /// Appends what the client sent to `unread`. False: it closed, or failed, or the deadline is over.
+    boost::asio::awaitable<bool> receive();
+    /// Waits until `socket` can be read; false: an error, or the deadline is over.
+    boost::asio::awaitable<bool> readable(Socket& socket);
+    /// Writes all of `bytes`, which must stay where they are. Returns how many the kernel took.
+    boost::asio::awaitable<std::size_t> send(Socket& socket, std::string_view bytes);
+    /// Answers with a refusal, counts and logs it. Whether the connection can take another request.
+    boost::asio::awaitable<bool> refuse(Refusal refusal, AnswerSite site);
+    /// Before closing a connection on which the client may still be sending: closing with bytes unread would reset it,
+    /// and the answer with it.
+    boost::asio::awaitable<void> linger();
+
+  private:
+    /// Each serves one request and returns whether another one can follow.
+    boost::asio::awaitable<bool> serve_next();
+    boost::asio::awaitable<bool> serve_connect(const RequestHead& head);
+    boost::asio::awaitable<bool> serve_tunnel(const Endpoint& target, const Credentials& credentials, AnswerSite site);
+    boost::asio::awaitable<bool> serve_inside(const Endpoint& target, const Credentials& credentials, AnswerSite site);
+    boost::asio::awaitable<bool> serve_plain_request(RequestHead head);
+
+    boost::asio::awaitable<std::optional<RequestHead>> read_head(bool inside);
+    boost::asio::awaitable<bool> await_request();
+    boost::asio::awaitable<std::optional<Refusal>> read_client_hello(const HostName& host);
+    boost::asio::awaitable<bool> open_tunnel(const Endpoint& target, service::Reservation& reservation,
+                                             const AnswerSite& site);
+    boost::asio::awaitable<std::optional<Refusal>> send_first_bytes(service::Reservation& reservation);
+    boost::asio::awaitable<bool> serve_inner_request(const Endpoint& target, const Credentials& of_connect,
+                                                     const std::optional<service::CheckedToken>& token);
+
+    Socket client_;
+    Socket upstream_;
+    bool idle_ = false;  // waiting for the first byte of a request
+};
+
+/// What to ask the authorizer for `method` on `target`; the rest is the caller's.
+[[nodiscard]] service::SpendRequest spend_request(const RequestId& request_id, const Endpoint& target,
+                                                  const Credentials& credentials);
+
+}  // namespace nomiqon::proxy

@@ -1,0 +1,101 @@
+#include "worker.h"
+
+#include <exception>
+#include <utility>
+
+namespace nomiqon::proxy {
+
+Connection::Connection(Worker& worker) : worker_(worker) { worker_.joined(*this); }
+
+Connection::~Connection() { worker_.left(*this); }
+
+void Connection::arm(Duration from_now) {
+    expired_ = worker_.cutting_;
+    // The worker's time is that of its last tick, which may be almost one tick ago.
+    deadline_ = worker_.now_ + from_now + Worker::tick;
+}
+
+Worker::Worker(Shared& shared_parts, std::shared_ptr<const UpstreamRules> upstream_rules,
+               std::size_t pooled_connections)
+    : shared(shared_parts),
+      rules(std::move(upstream_rules)),
+      dns(shared_parts.limits.dns_entries, shared_parts.limits.dns_ttl),
+      pool({.total = pooled_connections}),
+      buffer(buffer_bytes),
+      work_(io.get_executor()),
+      timer_(io.get_executor()) {}
+
+void Worker::run() {
+    while (true) {
+        try {
+            io.run();
+            return;
+        } catch (const std::exception& problem) {  // of memory, at most: sessions handle their own
+            shared.log->error("a handler failed: {}", problem.what());
+        }
+    }
+}
+
+void Worker::begin_drain() {
+    draining = true;
+    pool.clear();
+    for (Connection& connection : connections_) connection.drain();
+    if (connections_.empty()) end();
+}
+
+void Worker::end() {
+    timer_.cancel();
+    work_.reset();
+}
+
+void Worker::cut_all() {
+    cutting_ = true;
+    on_tick();
+}
+
+void Worker::log_refusal(const Refusal& refusal, std::string_view request_id, std::string_view host) {
+    counters.refusals.at(static_cast<std::size_t>(refusal.code)).add();
+    shared.log->info("refused {} request={} agent={} host={} detail={}", info(refusal.code).name, request_id,
+                     refusal.agent.empty() ? "-" : refusal.agent, host, refusal.detail);
+}
+
+void Worker::schedule_tick() {
+    ticking_ = true;
+    timer_.expires_after(tick);
+    timer_.async_wait([this](boost::system::error_code error) {
+        ticking_ = false;
+        if (error) return;
+        on_tick();
+        if (!connections_.empty() || pool.size() > 0) schedule_tick();
+    });
+}
+
+void Worker::on_tick() {
+    now_ = std::chrono::steady_clock::now();
+    pool.sweep(now_);
+    // `expire` cancels operations, whose handlers run later: none takes itself out of the list here.
+    for (Connection& connection : connections_) {
+        if (connection.deadline_ > now_ && !cutting_) continue;
+        connection.expired_ = true;
+        connection.expire();
+    }
+}
+
+void Worker::joined(Connection& connection) {
+    if (!ticking_) {  // nothing has looked at the clock while there was nobody
+        now_ = std::chrono::steady_clock::now();
+        schedule_tick();
+    }
+    connections_.push_back(connection);
+    counters.connections_open.add();
+    shared.connections_open.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Worker::left(Connection& connection) {
+    connections_.erase(connections_.iterator_to(connection));
+    counters.connections_open.subtract();
+    shared.connections_open.fetch_sub(1, std::memory_order_relaxed);
+    if (draining && connections_.empty()) end();
+}
+
+}  // namespace nomiqon::proxy

@@ -1,0 +1,177 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "core/config_fixture.h"
+
+namespace nomiqon {
+namespace {
+
+TEST_F(ConfigTest, SecretsComeFromFilesAndTheEnvironment) {
+    directory_.write("first", "one\r\n\n");
+    directory_.write("second", "two");
+    setenv("NOMIQON_TEST_SECRET", "three", 1);
+    const auto read =
+        route(R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"}, "credential":
+        {"header": "X-Key", "value": "a ${file:first}-${file:second}-${env:NOMIQON_TEST_SECRET} z"}})");
+    unsetenv("NOMIQON_TEST_SECRET");
+    EXPECT_EQ(read.credential->value, "a one-two-three z");
+}
+
+TEST_F(ConfigTest, SecretsThatAreNotThereAreToldWithoutTheirText) {
+    directory_.write("empty", "\n");
+    const auto said = [&](const std::string& value) {
+        return route_problems(
+            R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"}, "credential":
+            {"header": "X-Key", "value": ")" +
+            value + "\"}}");
+    };
+    EXPECT_SAYS(said("${file:none}"), "none does not exist");
+    EXPECT_SAYS(said("${file:empty}"), "is empty");
+    EXPECT_SAYS(said("${env:NOMIQON_TEST_UNSET}"), "NOMIQON_TEST_UNSET is not set");
+    EXPECT_SAYS(said("${env:}"), "must name");
+    EXPECT_SAYS(said("${env:X"), "isn't closed");
+    EXPECT_SAYS(said("sk-1\\u0000"), "control characters");
+    const auto unknown = said("${sk-very-secret}");
+    EXPECT_SAYS(unknown, "a reference is");
+    EXPECT_EQ(unknown.find("very-secret"), std::string::npos);
+    directory_.write("lines", "sk-secret\nX-Injected: 1\n");
+    const auto lines = said("${file:lines}");
+    EXPECT_SAYS(lines, "line breaks");
+    EXPECT_EQ(lines.find("sk-secret"), std::string::npos);
+}
+
+TEST_F(ConfigTest, CredentialWrittenOutIsWarnedOfWithoutItsValue) {
+    const auto config =
+        loaded(R"({"routes": [{"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"},
+        "credential": {"query": "api_key", "value": "sk-written-out"}}]})");
+    ASSERT_EQ(config.warnings.size(), 1U);
+    EXPECT_SAYS(config.warnings[0], "/routes/0/credential/value: this credential is written out");
+    EXPECT_EQ(config.warnings[0].find("sk-written"), std::string::npos);
+    EXPECT_EQ(config.routes[0].credential->query, "api_key");
+}
+
+TEST_F(ConfigTest, CredentialsNameOnePlaceThatCanCarryThem) {
+    const auto said = [&](const std::string& members) {
+        return route_problems(
+            R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"}, "credential": {)" +
+            members + "}}");
+    };
+    EXPECT_SAYS(said(R"("header": "A", "query": "b", "value": "c")"), "exactly one of `header` and `query`");
+    EXPECT_SAYS(said(R"("value": "c")"), "exactly one of `header` and `query`");
+    EXPECT_SAYS(said(R"("header": "A")"), "needs a `value`");
+    for (const auto* name : {"X Key", "X:Key", "X-Kéy", "(x)"}) {
+        EXPECT_SAYS(said(R"("value": "c", "header": ")" + std::string(name) + '"'), "is no header name");
+    }
+    for (const auto* name : {"Connection", "proxy-authorization", "Transfer-Encoding", "Content-Length",
+                             "Host", "TE", "X-Nomiqon-Spend-Token"}) {
+        EXPECT_SAYS(said(R"("value": "c", "header": ")" + std::string(name) + '"'),
+                    "can't carry a credential");
+    }
+    EXPECT_SAYS(said(R"("value": "c", "query": "a&b")"), "query parameter");
+}
+
+TEST_F(ConfigTest, CredentialInATunnelIsRefused) {
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "credential": {"header": "A", "value": "b"}})"),
+                "/routes/0/credential  can't be put into a tunnel");
+}
+
+TEST_F(ConfigTest, RoutesReadAllTheirMembers) {
+    const auto read = route(R"({"host": "API.Test", "port": 8443, "mode": "intercept", "meter": "openai",
+        "provider": "azure", "upgrade": true,
+        "price": {"perRequest": "0.5", "perConnection": "1", "paths": ["/a"], "maxSeconds": 60, "maxBytes": 1000}})");
+    EXPECT_EQ(read.host, "api.test");
+    EXPECT_EQ(read.port, 8443);
+    EXPECT_EQ(read.mode, RouteMode::intercept);
+    EXPECT_EQ(read.provider, "azure");
+    EXPECT_TRUE(read.upgrade);
+    EXPECT_EQ(read.price->paths, std::vector<std::string>{"/a"});
+    EXPECT_EQ(read.price->max_time, Duration(60'000));
+    EXPECT_EQ(read.price->max_bytes, 1000U);
+    EXPECT_EQ(route(R"({"host": "a.test:8443"})").port, 8443);
+    EXPECT_EQ(route(R"({"host": "*.Bücher.example"})").host, "*.xn--bcher-kva.example");
+    EXPECT_TRUE(
+        route(R"({"host": "[::1]", "raw": true, "price": {"perConnection": "0", "free": true}})").raw);
+}
+
+TEST_F(ConfigTest, PathsMayStandBesideThePrice) {
+    const auto read =
+        route(R"({"host": "a.test", "mode": "intercept", "meter": "tavily", "paths": ["/x", "/y"],
+                                "price": {"perRequest": "0.5"}})");
+    EXPECT_EQ(read.price->paths, (std::vector<std::string>{"/x", "/y"}));
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "mode": "intercept", "meter": "tavily", "paths": ["/x"],
+                                   "price": {"perRequest": "0.5", "paths": ["/x"]}})"),
+                "/routes/0/paths  stands in `price` too");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "paths": ["/x"], "price": {"perRequest": "0.5"}})"),
+                "no `meter`");
+    EXPECT_SAYS(
+        route_problems(R"({"host": "a.test", "mode": "intercept", "meter": "tavily", "paths": ["/x"]})"),
+        "needs a `price` with `perRequest`");
+    for (const auto* paths : {"[]", "[\"x\"]", "[\"/x?y\"]", "[\"/x/*\"]", "[1]", "\"/x\""}) {
+        EXPECT_SAYS(route_problems(R"({"host": "a.test", "mode": "intercept", "meter": "tavily",
+                                       "price": {"perRequest": "0.5"}, "paths": )" +
+                                   std::string(paths) + "}"),
+                    "/routes/0/paths")
+            << paths;
+    }
+}
+
+TEST_F(ConfigTest, RouteHostsAndPortsAreChecked) {
+    for (const auto* host :
+         {"", "127.1", "::1", "https://a.test", "a*.test", "*.", "a..b", "*.127.0.0.1", "a.test:0"}) {
+        EXPECT_SAYS(route_problems(R"({"host": ")" + std::string(host) + "\"}"), "/routes/0/host") << host;
+    }
+    EXPECT_SAYS(route_problems(R"({"host": "a.test:1", "port": 2})"), "/routes/0/port  stands in `host` too");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "port": 0})"), "from 1 to 65535");
+    EXPECT_SAYS(route_problems("7"), "c.json:1:13 /routes/0  must be an object");
+    EXPECT_SAYS(problems(R"({"routes": {}})"), "must be a list");
+}
+
+TEST_F(ConfigTest, RoutePricesOfZeroNeedFree) {
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "price": {"perConnection": "0.000"}})"),
+                "/routes/0/price/perConnection  a price of 0");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "price": {"perRequest": "1", "free": true}})"),
+                "/routes/0/price/perRequest  a free route has no price");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "price": {}})"),
+                "needs `perRequest` or `perConnection`");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "price": {"perRequest": 0.5}})"), "in a string");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "price": "0.5"})"), "must be an object");
+    EXPECT_TRUE(route(R"({"host": "a.test", "price": {"free": true}})").price->free);
+}
+
+TEST_F(ConfigTest, RoutesThatCannotWorkAreRefused) {
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "mode": "intercept"})"), "needs a `meter` or a `price`");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "mode": "intercept", "meter": "opnai"})"),
+                "did you mean `openai`?");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "provider": "azure"})"), "no `meter`");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "mode": "intercept", "meter": "openai", "raw": true})"),
+                "only a tunnel can be raw");
+}
+
+TEST_F(ConfigTest, RoutesThatDoLessThanTheySayAreWarnedOf) {
+    const auto warnings = [&](const std::string& text) {
+        std::string all;
+        for (const auto& warning : loaded(R"({"routes": [)" + text + "]}").warnings)
+            all += warning + '\n';
+        return all;
+    };
+    EXPECT_SAYS(warnings(R"({"host": "a.test", "meter": "openai"})"), "sees nothing inside a tunnel");
+    EXPECT_SAYS(warnings(R"({"host": "a.test", "mode": "intercept", "meter": "openai", "upgrade": true})"),
+                "upgrades stay");
+    EXPECT_SAYS(
+        warnings(
+            R"({"host": "a.test", "mode": "intercept", "meter": "openai", "price": {"perRequest": "1"}})"),
+        "lists none");
+    EXPECT_SAYS(warnings(R"({"host": "a.test"}, {"host": "A.test"})"),
+                "/routes/1: never used: `a.test` (route 0)");
+    EXPECT_SAYS(warnings(R"({"host": "*"}, {"host": "*", "port": 1})"), "/routes/1: never used");
+    EXPECT_SAYS(warnings(R"({"host": "*.test"}, {"host": "x.a.test:1"})"), "except those known to charge");
+    EXPECT_EQ(
+        warnings(R"({"host": "a.test", "port": 1}, {"host": "a.test"}, {"host": "*.a.test"}, {"host": "*"})"),
+        "");
+}
+
+}  // namespace
+}  // namespace nomiqon
