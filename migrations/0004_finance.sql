@@ -26,7 +26,7 @@ select * from nomiqon.internal_accepted union all select * from nomiqon.internal
 -- Finance ----------------------------------------------------------------------------------------------------------------
 
 create view finance.transactions as
-select t.transaction_id, t.agent_id, a.name as agent, t.day, t.created_at, t.status, 
+select t.transaction_id, t.agent_id, a.name as agent, t.day, t.created_at, t.status,
        (t.amount::numeric / 1000000000)::numeric(28, 9) as amount,
        (t.reserved::numeric / 1000000000)::numeric(28, 9) as reserved, t.host, nullif(t.reject_code, '') as reject_code, t.method,
        nullif(t.model, '') as model, nullif(t.ref, '') as ref, t.policy_version, t.caid, t.token_id, t.unknown, t.overrun,

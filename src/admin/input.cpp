@@ -31,7 +31,7 @@ bool is_one_of(std::string_view name, const std::vector<std::string_view>& names
 
 std::string unknown_name(std::string_view what, std::string_view name,
                          const std::vector<std::string_view>& known) {
-    auto message = fmt::format("unknown {} {}", what, quoted(name));
+    auto message = fmt::format("unknown {} {}", what, in_backticks(name));
     if (const auto nearest = nearest_name(name, known)) return message + "; did you mean `" + *nearest + "`?";
     if (known.empty()) return message + "; this call takes none";
     return message + fmt::format("; there are: {}", fmt::join(known, ", "));

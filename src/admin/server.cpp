@@ -132,7 +132,7 @@ struct AdminServer::Impl {
 
     asio::awaitable<void> serve(tcp::socket socket) {
         Connection connection{beast::tcp_stream{std::move(socket)}};
-        const Listed listed{connections, &connection};
+        const Listed listed{*this, &connection};
         beast::flat_buffer buffer{header_bytes + 64 * 1024};
         bool keep_alive = true;
         while (keep_alive && !stopping) {
@@ -192,13 +192,16 @@ struct AdminServer::Impl {
     }
 
     struct Listed {
-        Listed(std::set<Connection*>& all, Connection* one) : connections(all), connection(one) {
-            connections.insert(one);
+        Listed(Impl& server, Connection* one) : impl(server), connection(one) {
+            impl.connections.insert(connection);
         }
         Listed(const Listed&) = delete;
         Listed& operator=(const Listed&) = delete;
-        ~Listed() { connections.erase(connection); }
-        std::set<Connection*>& connections;
+        ~Listed() {
+            impl.connections.erase(connection);
+            if (impl.stopping && impl.connections.empty()) impl.deadline.cancel();
+        }
+        Impl& impl;
         Connection* connection;
     };
 
@@ -213,6 +216,7 @@ struct AdminServer::Impl {
         boost::system::error_code ignored;
         acceptor.close(ignored);
         close(false);
+        if (connections.empty()) return;
         deadline.expires_after(stop_limit);
         deadline.async_wait([this](const boost::system::error_code& error) {
             if (!error) close(true);

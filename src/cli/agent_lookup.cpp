@@ -9,14 +9,19 @@ namespace nomiqon::cli {
 namespace {
 
 Outcome<Json> find_by_name(ApiClient& api, std::string_view name) {
-    const auto agents = api.list("/v1/agents", {}, {.limit = std::nullopt, .all = true});
+    // The newest come first, and only one that lives can bear the name: most look-ups end with the first
+    // page.
+    const auto is_it = [name](const Json& agent) {
+        return text_at(agent, {"name"}) == name && text_at(agent, {"status"}) != "terminated";
+    };
+    const auto agents = api.list("/v1/agents", {}, {.all = true, .last = is_it});
     if (!agents) return std::unexpected(agents.error());
     std::vector<std::string> names;
     std::vector<const Json*> terminated;
     for (const auto& agent : agents->rows) {
         names.push_back(text_at(agent, {"name"}));
         if (names.back() != name) continue;
-        if (text_at(agent, {"status"}) != "terminated") return agent;
+        if (is_it(agent)) return agent;
         terminated.push_back(&agent);
     }
     if (terminated.size() == 1) return *terminated.front();

@@ -163,9 +163,8 @@ Outcome<void> show_agent(Context& context, const NamedAgent& options) {
     const auto agent = find_agent(**api, options.agent);
     if (!agent) return std::unexpected(agent.error());
     print_agent(context, *agent);
-    const auto store = context.keys();
-    if (!store) return std::unexpected(store.error());
-    return (*store)->follow(*agent);
+    context.follow(*agent);
+    return {};
 }
 
 Outcome<void> pause_agent(Context& context, const NamedAgent& options) {
@@ -194,10 +193,9 @@ Outcome<void> terminate_agent(Context& context, const NamedAgent& options) {
     const std::string id = text_at(*agent, {"id"});
     if (auto done = change(context, {.agent = id}, "DELETE", "", std::nullopt, "terminated for good"); !done)
         return done;
-    const auto store = context.keys();
-    if (!store) return std::unexpected(store.error());
     (*agent)["status"] = "terminated";
-    return (*store)->follow(*agent);
+    context.follow(*agent);
+    return {};
 }
 
 Outcome<void> fund_agent(Context& context, const FundAgent& options) {

@@ -225,6 +225,7 @@ Outcome<List> ApiClient::list(std::string_view path, const Query& query, const L
             list.rows.push_back(std::move(row));
         list.more = at(*envelope, {"meta", "hasMore"}) == true;
         std::string next = text_at(*envelope, {"meta", "nextCursor"});
+        if (options.last && std::ranges::any_of(list.rows, options.last)) break;
         if (list.more && (next.empty() || next == after)) return failed("the gateway's list doesn't go on");
         after = std::move(next);
     } while (list.more && list.rows.size() < wanted);
@@ -246,7 +247,11 @@ Outcome<Json> ApiClient::write(const Write& write) {
                        write.idempotency_key.empty() ? "cli_" + new_ulid() : write.idempotency_key);
     if (!write.if_match.empty()) request.set_header("If-Match", '"' + write.if_match + '"');
     if (write.body) {
-        request.body = write.body->dump(-1, ' ', false, Json::error_handler_t::replace);
+        try {
+            request.body = write.body->dump();
+        } catch (const Json::type_error&) {
+            return usage_error("what was typed is not valid UTF-8");
+        }
         request.set_header("Content-Type", "application/json");
     }
     auto envelope = impl_->call(std::move(request));

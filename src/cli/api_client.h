@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,8 +19,9 @@ using Query = std::vector<std::pair<std::string, std::string>>;
 
 /// How much of a list is wanted.
 struct ListOptions {
-    std::optional<std::size_t> limit;  ///< else one page of the API's usual length
+    std::optional<std::size_t> limit{};  ///< else one page of the API's usual length
     bool all = false;
+    std::function<bool(const Json&)> last{};  ///< no page is asked for after the one that holds such a row
 };
 
 struct List {

@@ -11,6 +11,12 @@ Outcome<void> create_api_key(Context& context, const CreateApiKey& options) {
                                     .path = "/v1/api-keys",
                                     .body = Json{{"name", options.name}, {"scopes", options.scopes}}});
     if (!key) return std::unexpected(key.error());
+    // The gateway keeps no key's text, so a repeated call can't be told it again.
+    if (text_at(*key, {"key"}).empty()) {
+        const std::string id = text_at(*key, {"id"});
+        return failed("the key " + id + " was made, but its text was lost with the connection",
+                      "nomiqon api-keys delete " + id + ", then make another one");
+    }
     if (context.out.json()) {
         context.out.data(*key);
         return {};

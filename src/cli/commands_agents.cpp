@@ -39,7 +39,7 @@ void add_money_and_keys(CLI::App& group, Action& chosen) {
     CLI::App& fund = *group.add_subcommand("fund", "move USDC from the treasury to the agent's wallet");
     auto& funding = command(fund, chosen, fund_agent);
     fund.add_option("AGENT,--agent", funding.agent, "id or name")->required();
-    fund.add_option("AMOUNT,--amount", funding.amount, "USDC")->required();
+    fund.add_option("AMOUNT", funding.amount, "USDC")->required();
     fund.add_option("--reference", funding.reference, "funds once, however often it is sent");
 
     CLI::App& add = *group.add_subcommand("add-key", "make the agent another key pair on this machine");

@@ -35,4 +35,12 @@ Outcome<KeyStore*> Context::keys() {
     return &*keys_;
 }
 
+void Context::follow(const Json& agent) {
+    const auto store = keys();
+    if (!store) return;  // without a home there are no keys to follow
+    if (const auto followed = (*store)->follow(agent); !followed)
+        out.note(followed.error().message +
+                 (followed.error().hint.empty() ? "" : " (" + followed.error().hint + ")"));
+}
+
 }  // namespace nomiqon::cli

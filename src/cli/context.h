@@ -22,6 +22,10 @@ class Context {
     [[nodiscard]] Outcome<ApiClient> api_as_agent(std::string token) const;
     [[nodiscard]] Outcome<KeyStore*> keys();
 
+    /// Brings the key store in line with what the API says. What can't be done is noted: the command itself
+    /// is done.
+    void follow(const Json& agent);
+
     Output out;
 
   private:

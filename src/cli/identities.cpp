@@ -76,11 +76,8 @@ Outcome<void> revoke_identity(Context& context, const RevokeIdentity& options) {
     } else {
         context.out.line(*caid + " of " + text_at(*agent, {"name"}) + " is revoked for good");
     }
-    const auto store = context.keys();
-    if (!store) return std::unexpected(store.error());
-    const auto now = (*api)->get(agent_path(id));
-    if (!now) return std::unexpected(now.error());
-    return (*store)->follow(*now);
+    if (const auto now = (*api)->get(agent_path(id))) context.follow(*now);
+    return {};
 }
 
 Outcome<void> add_key(Context& context, const AddKey& options) {

@@ -13,7 +13,7 @@ namespace nomiqon::cli {
 /// An amount of USDC above zero, as it was written; `what` names it in the error.
 [[nodiscard]] Outcome<std::string> amount(std::string_view text, std::string_view what);
 
-/// `key=value` pairs. An empty value removes the key where metadata is changed; here it is refused.
+/// `key=value` pairs, each key once; the value may be empty and may hold `=` and commas.
 [[nodiscard]] Outcome<std::map<std::string, std::string>> key_values(const std::vector<std::string>& pairs,
                                                                      std::string_view option);
 
@@ -26,7 +26,7 @@ namespace nomiqon::cli {
 /// `YYYY-MM-DD` or RFC 3339; empty stays empty.
 [[nodiscard]] Outcome<void> check_time(std::string_view text, std::string_view option);
 
-/// `2 of the rows … --all` on standard error when a list was cut.
+/// Says on standard error when a list was cut.
 void note_more(Context& context, const List& list);
 
 }  // namespace nomiqon::cli

@@ -35,10 +35,13 @@ Outcome<Json> edited_allowlist(const Json& policy, const SetPolicy& options) {
     return list;
 }
 
-Outcome<Json> change_policy(ApiClient& api, const std::string& id, const Json& policy, std::string if_match) {
+Outcome<Json> change_policy(ApiClient& api, const std::string& id, const Json& policy,
+                            const std::string& reason, std::string if_match) {
+    Json body{{"policy", policy}};
+    if (!reason.empty()) body["reason"] = reason;
     return api.write({.method = "PATCH",
                       .path = agent_path(id),
-                      .body = Json{{"policy", policy}},
+                      .body = std::move(body),
                       .if_match = std::move(if_match)});
 }
 
@@ -53,7 +56,7 @@ Outcome<Json> edit_allowlist(ApiClient& api, const std::string& id, Json partial
         partial["allowlist"] = std::move(*list);
         const std::string version =
             options.if_version ? std::to_string(*options.if_version) : text_at(*agent, {"policy", "version"});
-        auto changed = change_policy(api, id, partial, version);
+        auto changed = change_policy(api, id, partial, options.reason, version);
         const bool overtaken = !changed && changed.error().code == "precondition_failed";
         if (!overtaken || options.if_version || attempt == max_attempts) return changed;
     }
@@ -67,14 +70,13 @@ Outcome<Json> partial_policy(const SetPolicy& options) {
         return usage_error("--allow replaces the list; it can't be said with --add-allow or --remove-allow");
     if (partial->empty() && !edits)
         return usage_error("there is nothing to change", "see nomiqon policy set --help");
-    if (!options.reason.empty()) (*partial)["reason"] = options.reason;
     return partial;
 }
 
 /// A template's id, by id or by name.
 Outcome<std::string> find_template_id(ApiClient& api, const std::string& id_or_name) {
     if (PolicyId::parse(id_or_name)) return id_or_name;
-    const auto templates = api.list("/v1/policies", {}, {.limit = std::nullopt, .all = true});
+    const auto templates = api.list("/v1/policies", {}, {.all = true});
     if (!templates) return std::unexpected(templates.error());
     for (const auto& policy : templates->rows)
         if (text_at(policy, {"name"}) == id_or_name) return text_at(policy, {"id"});
@@ -107,7 +109,7 @@ Outcome<void> set_policy(Context& context, const SetPolicy& options) {
 
     const bool edits = !options.add_allow.empty() || !options.remove_allow.empty();
     const auto agent = edits ? edit_allowlist(**api, *id, *partial, options)
-                             : change_policy(**api, *id, *partial,
+                             : change_policy(**api, *id, *partial, options.reason,
                                              options.if_version ? std::to_string(*options.if_version) : "");
     if (!agent) return std::unexpected(agent.error());
     print_policy(context, at(*agent, {"policy"}));
@@ -119,8 +121,7 @@ Outcome<void> list_policy_versions(Context& context, const NamedAgent& options) 
     if (!api) return std::unexpected(api.error());
     const auto id = find_agent_id(**api, options.agent);
     if (!id) return std::unexpected(id.error());
-    const auto versions =
-        (*api)->list(agent_path(*id) + "/policies", {}, {.limit = std::nullopt, .all = true});
+    const auto versions = (*api)->list(agent_path(*id) + "/policies", {}, {.all = true});
     if (!versions) return std::unexpected(versions.error());
     if (context.out.json()) {
         context.out.data(versions->rows);

@@ -204,7 +204,10 @@ Outcome<void> agent_spend(Context& context, const NamedAgent& options) {
 
 Outcome<void> show_me(Context& context, const Me& options) {
     // Not consumed by the question, and bound to nothing else than this agent.
-    auto minted = mint(context, {.agent = options.agent, .audience = options.audience});
+    MintToken question;
+    question.agent = options.agent;
+    question.audience = options.audience;
+    auto minted = mint(context, question);
     if (!minted) return std::unexpected(minted.error());
     auto api = context.api_as_agent(std::move(minted->text));
     if (!api) return std::unexpected(api.error());

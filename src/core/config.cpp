@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using config_detail::Findings;
 
-constexpr std::size_t largest_file = 1024 * 1024;
+constexpr std::size_t largest_file = 1024UL * 1024;
 
 using Problems = std::vector<ConfigProblem>;
 

@@ -27,7 +27,7 @@ struct Key {
     std::string_view name;
     std::function<void(const Value&, Config&)> read;
     std::function<std::string(const Config&)> show;  ///< the value as JSON; none: no fixed default
-    std::string range{};
+    std::string range;
 };
 
 struct Section {
@@ -63,14 +63,16 @@ template <typename Slot>
 Key flag_key(std::string_view name, Slot slot) {
     return {.name = name,
             .read = [=](const Value& v, Config& c) { slot(c) = v.boolean().value_or(slot(c)); },
-            .show = [=](const Config& c) { return as_json(slot(c)); }};
+            .show = [=](const Config& c) { return as_json(slot(c)); },
+            .range = ""};
 }
 
 template <std::size_t N, typename Slot>
 Key choice_key(std::string_view name, const std::array<std::string_view, N>& choices, Slot slot) {
     return {.name = name,
             .read = [=](const Value& v, Config& c) { slot(c) = v.one_of(choices).value_or(slot(c)); },
-            .show = [=](const Config& c) { return as_json(slot(c)); }};
+            .show = [=](const Config& c) { return as_json(slot(c)); },
+            .range = ""};
 }
 
 template <typename Slot>
@@ -87,12 +89,13 @@ Key listen_key(Slot slot) {
                     }
                     slot(c) = *address;
                 },
-            .show = [=](const Config& c) { return as_json(slot(c).to_string()); }};
+            .show = [=](const Config& c) { return as_json(slot(c).to_string()); },
+            .range = ""};
 }
 
 Key own_key(std::string_view name, void (*read)(const Value&, Config&),
             std::string (*show)(const Config&) = nullptr) {
-    return {.name = name, .read = read, .show = show};
+    return {.name = name, .read = read, .show = show, .range = ""};
 }
 
 template <typename Slot>
@@ -106,7 +109,8 @@ Key database_url_key(std::string_view name, Slot slot) {
                     if (auto problem = database_url_problem(*url)) return v.problem(std::move(*problem));
                     slot(c) = *url;
                 },
-            .show = nullptr};
+            .show = nullptr,
+            .range = ""};
 }
 
 void read_data_dir(const Value& value, Config& config) {
@@ -209,7 +213,7 @@ void read_resolve(const Value& value, Config& config) {
 }
 
 void read_ca_file(const Value& value, Config& config) {
-    constexpr std::size_t largest = 8 * 1024 * 1024;
+    constexpr std::size_t largest = 8UL * 1024 * 1024;
     auto path = value.path();
     if (!path) return;
     const auto content = read_file(*path, largest);
@@ -223,7 +227,7 @@ void read_ca_file(const Value& value, Config& config) {
 }
 
 void read_models(const Value& value, Config& config) {
-    constexpr std::size_t largest = 64 * 1024 * 1024;
+    constexpr std::size_t largest = 64UL * 1024 * 1024;
     auto path = value.path();
     if (!path) return;
     const auto content = read_file(*path, largest);
@@ -288,7 +292,7 @@ std::vector<Section> upstream_sections() {
 
 std::vector<Section> limit_sections() {
     constexpr auto ten = milliseconds(10);
-    constexpr std::uint64_t mib = 1024 * 1024;
+    constexpr std::uint64_t mib = 1024UL * 1024;
     return {
         {"limits",
          {count_key("headerBytes", 1024, mib, [](auto& c) -> auto& { return c.limits.header_bytes; }),
@@ -338,6 +342,7 @@ Table make_table() {
 void read_section(const Value& value, const Section& section, Config& config) {
     if (!value.expect_object()) return;
     std::vector<std::string_view> names;
+    names.reserve(section.keys.size());
     for (const auto& key : section.keys)
         names.push_back(key.name);
     for (const auto& [name, unused] : value.data().items()) {
@@ -354,12 +359,15 @@ void refuse_at_top(const Value& document, const std::string& name, const Table& 
     // Besides the sections, `proxyListen` and `proxy.listen` are tried as paths: one spelling only, but a
     // helpful no.
     std::vector<std::string> paths;
+    const auto add = [&](const std::string& prefix, std::string_view key) {
+        paths.push_back(prefix + std::string(key));
+    };
     for (const auto& key : table.top)
-        paths.emplace_back(key.name);
+        add("", key.name);
     for (const auto& section : table.sections) {
-        paths.emplace_back(section.name);
+        add("", section.name);
         for (const auto& key : section.keys)
-            paths.push_back(std::string(section.name) + '.' + std::string(key.name));
+            add(std::string(section.name) + '.', key.name);
     }
     const std::vector<std::string_view> candidates(paths.begin(), paths.end());
     document.unknown_member(name, candidates);

@@ -12,8 +12,8 @@
 namespace nomiqon::config_detail {
 namespace {
 
-constexpr std::size_t longest_text = 16 * 1024;
-constexpr std::size_t largest_secret = 64 * 1024;
+constexpr std::size_t longest_text = 16UL * 1024;
+constexpr std::size_t largest_secret = 64UL * 1024;
 
 bool has_control(std::string_view text) {
     return std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
@@ -148,7 +148,7 @@ std::optional<std::filesystem::path> Value::path() const {
 }
 
 std::optional<std::string> Value::one_of(std::span<const std::string_view> allowed) const {
-    const auto written = text();
+    auto written = text();
     if (!written) return std::nullopt;
     if (std::ranges::find(allowed, *written) != allowed.end()) return written;
     std::string choices;

@@ -86,6 +86,7 @@ template <typename Target>
 void read_members(const Value& value, std::span<const Member<Target>> members, Target& target) {
     if (!value.expect_object()) return;
     std::vector<std::string_view> names;
+    names.reserve(members.size());
     for (const auto& member : members)
         names.push_back(member.name);
     for (const auto& [name, unused] : value.data().items()) {

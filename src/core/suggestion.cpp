@@ -43,7 +43,12 @@ std::optional<std::string> nearest_name(std::string_view name, std::span<const s
     // A third of the letters may differ: "hedaerBytes" is a slip, "colour" is not meant to be "color_depth".
     std::size_t best_distance = std::max<std::size_t>(wanted.size() / 3, 1) + 1;
     for (const auto candidate : candidates) {
-        const auto d = distance(wanted, folded(candidate));
+        const auto name_of_candidate = folded(candidate);
+        const auto shared = std::min(wanted.size(), name_of_candidate.size());
+        // "warning" for "warn" and "addr" for "address" differ in many letters, but not in what is meant.
+        const bool begins_alike = shared >= 3 && wanted.starts_with(name_of_candidate.substr(0, shared));
+        const auto d = begins_alike ? std::min<std::size_t>(1, distance(wanted, name_of_candidate))
+                                    : distance(wanted, name_of_candidate);
         if (d < best_distance) {
             best_distance = d;
             best = std::string(candidate);

@@ -99,7 +99,7 @@ std::expected<void, std::string> run_initdb(const Layout& layout, const Programs
     auto child = Child::spawn(command);
     if (!child) return std::unexpected(child.error());
     if (child->wait(after(limit)) != Wait::exited) {
-        child->signal(SIGKILL);
+        ::kill(-child->pid(), SIGKILL);  // its session: the postgres that it runs, too
         child->wait(after(Duration{5'000}));
         return std::unexpected(fmt::format("initdb did not finish within {} s", limit.count() / 1000));
     }

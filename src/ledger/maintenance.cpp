@@ -52,7 +52,7 @@ void Maintenance::run() {
         try {
             pqxx::connection& connection = session_.open(state_.target());
             tick(connection);
-            if (last) pqxx::nontransaction{connection}.exec_prepared0("end_lease", state_.gateway());
+            if (last) pqxx::nontransaction{connection}.exec_prepared("end_lease", state_.gateway());
         } catch (const std::exception& error) {
             const DatabaseError described = describe(error);
             if (described.failure == Failure::connection) {

@@ -167,9 +167,9 @@ std::expected<PgConnection, std::string> open_locked(const std::string& owner_ur
         return std::unexpected(fmt::format("PostgreSQL 13 or newer is needed; the server is version {}",
                                            connection->server_version() / 10000));
     }
-    // Another gateway's migrations may take as long as theirs are allowed to.
+    // Another gateway's migrations may take a while; a start that waits for ever would look like a hang.
     auto locked = connection->execute(
-        fmt::format("{} SET lock_timeout = '15min'; SELECT pg_advisory_lock({}); SET lock_timeout = '30s'",
+        fmt::format("{} SET lock_timeout = '5min'; SELECT pg_advisory_lock({}); SET lock_timeout = '30s'",
                     session, lock_key));
     if (!locked) {
         return std::unexpected(fmt::format(

@@ -41,13 +41,19 @@ void forbid_reconnecting(pqxx::connection& connection) {
 #pragma clang diagnostic pop
 }
 
-// The part of libpq's message between "LABEL:  " and the end of that line.
-std::string field_of(std::string_view text, std::string_view label) {
-    const std::size_t at = text.find(label);
-    if (at == std::string_view::npos) return {};
-    text.remove_prefix(at + label.size());
-    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
-    return std::string{text.substr(0, text.find('\n'))};
+// libpq writes a field a line, "ERROR:  what happened", "DETAIL:  more"; the labels are in the server's
+// language.
+std::string field_of(std::string_view text, int line) {
+    for (; line > 0; --line) {
+        const std::size_t end = text.find('\n');
+        if (end == std::string_view::npos) return {};
+        text.remove_prefix(end + 1);
+    }
+    text = text.substr(0, text.find('\n'));
+    constexpr std::string_view after_label{":  "};
+    const std::size_t label = text.find(after_label);
+    if (label != std::string_view::npos) text.remove_prefix(label + after_label.size());
+    return std::string{text};
 }
 
 }  // namespace
@@ -68,7 +74,6 @@ pqxx::connection& Session::open(const Target& target) {
         setup.exec(fmt::format("set lock_timeout = {}", timeout_.count()));
         setup.exec(fmt::format("set idle_in_transaction_session_timeout = {}", timeout_.count() * 2));
         setup.exec("set application_name = 'nomiqon-gateway " + setup.esc(name_) + "'");
-        setup.exec("set lc_messages = 'C'");
         identity_ = setup.exec1("select nomiqon.session_identity()")[0].as<std::string>("");
         setup.commit();
         prepare_statements(*connection);
@@ -95,8 +100,8 @@ void Session::interrupt() {
 DatabaseError describe(const std::exception& error) {
     if (const auto* sql = dynamic_cast<const pqxx::sql_error*>(&error)) {
         DatabaseError described{.sqlstate = sql->sqlstate(),
-                                .message = field_of(sql->what(), "ERROR:"),
-                                .detail = field_of(sql->what(), "DETAIL:")};
+                                .message = field_of(sql->what(), 0),
+                                .detail = field_of(sql->what(), 1)};
         const std::string_view state = described.sqlstate;
         // 57P0x: the server is going away; 08: the connection failed. Without a state the connection broke in
         // between.

@@ -98,7 +98,8 @@ void State::renew_lease(pqxx::connection& connection) {
 }
 
 void State::contact(bool well, std::string_view why) {
-    if (available_.exchange(well) == well) return;
+    const Contact now = well ? Contact::well : Contact::lost;
+    if (contact_.exchange(now) == now) return;
     if (well) {
         log->info("the database answers");
     } else {

@@ -65,7 +65,7 @@ class State {
 
     /// Remembers how the last contact with the database went, and logs the change.
     void contact(bool well, std::string_view why = {});
-    [[nodiscard]] bool available() const { return available_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool available() const { return contact_.load(std::memory_order_relaxed) == Contact::well; }
 
     void doubt(Doubt doubt);
     [[nodiscard]] std::vector<Doubt> take_doubts();
@@ -85,7 +85,8 @@ class State {
     GatewayId gateway_ = GatewayId::generate();
     std::vector<Doubt> doubts_;
     std::mutex lease_mutex_;  // one renewal at a time
-    std::atomic<bool> available_{false};
+    enum class Contact : std::uint8_t { none, well, lost };
+    std::atomic<Contact> contact_{Contact::none};
 };
 
 }  // namespace nomiqon::ledger

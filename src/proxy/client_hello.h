@@ -14,8 +14,8 @@
 //
 //   record      = type (22) · version (2) · length (2) · fragment of 1 to 2^14 bytes
 //   handshake   = type (1)  · length (3) · client_version (2) · random (32) · session_id <0..32> (1)
-//                 · cipher_suites <2..> (2) · compression <1..> (1) · extensions (2), each type (2) · data
-//                 (2)
+//                 · cipher_suites <2..> (2) · compression <1..> (1) · extensions (2)
+//   extension   = type (2) · data <0..> (2)
 //
 // A hello may be spread over any number of records, and those over any number of TCP segments.
 

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "body_framing.h"
+#include "flat_price.h"
 #include "forwarded_head.h"
 #include "response_head.h"
 
@@ -26,17 +27,11 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t error_body_bytes = 64 * 1024;
 constexpr int max_informational = 16;
 constexpr std::string_view continue_head = "HTTP/1.1 100 Continue\r\n\r\n";
 
-bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
-
-bool is_json(const HeaderFields& headers) {
-    const HeaderField* type = find_field(headers, "Content-Type");
-    if (type == nullptr) return false;
-    const std::string_view media = trim_ows(std::string_view{type->value}.substr(0, type->value.find(';')));
-    return iequals(media, "application/json") || (media.size() > 5 && iequals(media.substr(media.size() - 5), "+json"));
+bool would_block(int error) {
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
 /// Appends `data` to `out` as a body framed like `framing` carries it.
@@ -51,8 +46,8 @@ void append_body(std::string& out, const BodyFraming& framing, std::string_view 
     out += chunk_end;
 }
 
-/// One request under way. The request's body and the answer move at the same time, in two coroutines: an upstream may
-/// answer before it has read everything, and wait with reading until its answer is taken.
+/// One request under way. The request's body and the answer move at the same time, in two coroutines: an
+/// upstream may answer before it has read everything, and wait with reading until its answer is taken.
 class PlainExchange final : public std::enable_shared_from_this<PlainExchange> {
   public:
     PlainExchange(Session& session, PlainRequest request, service::Reservation reservation)
@@ -82,7 +77,6 @@ class PlainExchange final : public std::enable_shared_from_this<PlainExchange> {
     std::expected<void, BodyProblem> take_answer(std::string_view bytes);
     std::expected<void, BodyProblem> end_of_answer();
     void deliver(std::string_view data);
-    void tap(std::string_view data);
 
     // The ending.
     void settle_whole_answer();
@@ -108,14 +102,12 @@ class PlainExchange final : public std::enable_shared_from_this<PlainExchange> {
     asio::steady_timer upload_ended_;  // never expires; cancelled as the signal
 
     bool answering_ = false;  // the answer's head has come
-    int status_ = 0;
+    FlatPrice price_;
     std::string received_;  // of the answer, not used yet
     std::string incoming_;  // for the client, not written yet
     BodyFraming client_framing_;
     bool client_keep_alive_ = false;
     std::optional<BodyReader> answer_body_;
-    bool tapped_ = false;
-    std::string error_body_;
     bool surplus_ = false;  // bytes behind the answer: not to be trusted with another request
 };
 
@@ -140,7 +132,7 @@ asio::awaitable<bool> PlainExchange::run() {
         session_.upstream().close(ignored);
     }
     if (whole && !upload_done_) co_await session_.linger();
-    co_return whole && upload_done_ && client_keep_alive_;
+    co_return whole&& upload_done_&& client_keep_alive_;
 }
 
 /// Sends the head, with as much of the body as is there, on a kept connection or a new one.
@@ -162,7 +154,8 @@ asio::awaitable<std::optional<Refusal>> PlainExchange::send_head() {
     session_.arm(worker_.shared.timeouts.idle_timeout);
     const std::size_t sent = co_await session_.send(session_.upstream(), outgoing_);
     went_out_ = sent > 0;
-    if (sent < outgoing_.size()) co_return Refusal{RefusalCode::upstream_unreachable, "sending the request failed"};
+    if (sent < outgoing_.size())
+        co_return Refusal{RefusalCode::upstream_unreachable, "sending the request failed"};
     co_return std::nullopt;
 }
 
@@ -175,7 +168,8 @@ std::optional<Refusal> PlainExchange::take_body() {
         if (!step) return request_refusal(step.error());
         append_body(outgoing_, framing, step->data);
         rest.remove_prefix(step->consumed);
-        if (step->complete && framing.kind == BodyKind::chunked) outgoing_ += encode_last_chunk(body_.trailers());
+        if (step->complete && framing.kind == BodyKind::chunked)
+            outgoing_ += encode_last_chunk(body_.trailers());
     }
     session_.unread.erase(0, session_.unread.size() - rest.size());
     return std::nullopt;
@@ -194,9 +188,11 @@ asio::awaitable<void> PlainExchange::start_upload() {
     }
     uploading_ = true;
     asio::co_spawn(worker_.io, upload(),
-                   [self = shared_from_this(), session = session_.shared_from_this()](const std::exception_ptr& problem) {
+                   [self = shared_from_this(),
+                    session = session_.shared_from_this()](const std::exception_ptr& problem) {
                        self->uploading_ = false;
-                       if (problem) self->upload_failed({RefusalCode::overloaded, "an exception in the upload"});
+                       if (problem)
+                           self->upload_failed({RefusalCode::overloaded, "an exception in the upload"});
                        self->upload_ended_.cancel();
                    });
 }
@@ -240,11 +236,13 @@ asio::awaitable<void> PlainExchange::end_upload(bool may_finish) {
         session_.upstream().close(ignored);
         session_.client().cancel(ignored);
     }
-    while (uploading_) co_await upload_ended_.async_wait(asio::as_tuple(asio::use_awaitable));
+    while (uploading_)
+        co_await upload_ended_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 asio::awaitable<std::expected<ResponseHead, Refusal>> PlainExchange::read_answer_head() {
-    const HeadLimits limits{.bytes = worker_.shared.limits.header_bytes, .count = worker_.shared.limits.header_count};
+    const HeadLimits limits{.bytes = worker_.shared.limits.header_bytes,
+                            .count = worker_.shared.limits.header_count};
     for (int informational = 0; informational < max_informational; ++informational) {
         ResponseHeadReader reader(limits, is_head());
         std::optional<ResponseHead> head;
@@ -264,9 +262,11 @@ asio::awaitable<std::expected<ResponseHead, Refusal>> PlainExchange::read_answer
         }
         received_.erase(0, head->consumed);
         if (!head->informational()) co_return std::move(*head);
-        // 101 answers an Upgrade, which never passes. 100 is the gateway's to say. The others are hints for the client.
+        // 101 answers an Upgrade, which never passes. 100 is the gateway's to say. The others are hints for
+        // the client.
         if (head->status == 101) {
-            co_return std::unexpected(Refusal{RefusalCode::upstream_unreachable, "an upgrade that nobody asked for"});
+            co_return std::unexpected(
+                Refusal{RefusalCode::upstream_unreachable, "an upgrade that nobody asked for"});
         }
         if (head->status == 100 || request_.head.minor_version == 0) continue;
         incoming_ = client_answer_head(*head, {}).bytes;
@@ -283,20 +283,17 @@ Refusal PlainExchange::no_answer() const {
 
 void PlainExchange::begin_answer(const ResponseHead& answer) {
     answering_ = true;
-    status_ = answer.status;
-    const bool json = is_json(answer.headers);
-    tapped_ = status_ >= 500 && json;
+    price_ = FlatPrice(answer.status, answer.headers);
     answer_body_.emplace(answer.body, BodyLimits{.bytes = std::numeric_limits<std::uint64_t>::max()});
 
     ClientLeg leg{.minor_version = request_.head.minor_version,
                   .to_head = is_head(),
                   .keep_alive = request_.head.keep_alive && !request_.last && !worker_.draining &&
-                                (upload_done_ || answer.keep_alive),
+                                (upload_done_ || (uploading_ && answer.keep_alive)),
                   .extra = {{"X-Nomiqon-Request-Id", request_.request_id.str()},
                             {"X-Nomiqon-Reserved", reservation_.amount().to_string()}}};
-    // The price is known before the body only where the status alone decides it.
-    if (json && answer.body.kind == BodyKind::length && status_ < 500 && status_ != 408 && status_ != 499) {
-        const Usdc cost = status_ < 300 ? reservation_.amount() : Usdc{};
+    if (price_.json() && price_.decided_by_status() && answer.body.kind == BodyKind::length) {
+        const Usdc cost = price_.cost() == FlatCost::nothing ? Usdc{} : reservation_.amount();
         leg.extra.push_back({"X-Nomiqon-Cost", cost.to_string()});
     }
     ClientAnswerHead head = client_answer_head(answer, leg);
@@ -324,8 +321,8 @@ asio::awaitable<bool> PlainExchange::relay_answer(const ResponseHead& answer) {
         session_.arm(worker_.shared.timeouts.idle_timeout);
         const bool ready = co_await session_.readable(session_.upstream());
         if (!ready) break;
-        const auto got =
-            ::recv(session_.upstream().native_handle(), worker_.buffer.data(), worker_.buffer.size(), MSG_DONTWAIT);
+        const auto got = ::recv(session_.upstream().native_handle(), worker_.buffer.data(),
+                                worker_.buffer.size(), MSG_DONTWAIT);
         if (got < 0 && would_block(errno)) continue;
         if (got < 0) break;
         if (got > 0) {
@@ -340,7 +337,8 @@ asio::awaitable<bool> PlainExchange::relay_answer(const ResponseHead& answer) {
     } else if (!settled_) {
         reservation_.settle_as_unknown();
     }
-    worker_.shared.log->info("{} answer of {} cut short", request_.request_id.str(), request_.target.to_string());
+    worker_.shared.log->info("{} answer of {} cut short", request_.request_id.str(),
+                             request_.target.to_string());
     reset_client();
     co_return false;
 }
@@ -358,7 +356,7 @@ std::expected<void, BodyProblem> PlainExchange::take_answer(std::string_view byt
     while (!bytes.empty() && !answer_body_->complete()) {
         const auto step = answer_body_->read(bytes);
         if (!step) return std::unexpected(step.error());
-        tap(step->data);
+        price_.see(step->data);
         // Settled before its last bytes leave, so that who has read the answer finds it in the ledger.
         if (step->complete) settle_whole_answer();
         worker_.counters.bytes_to_client.add(step->data.size());
@@ -376,7 +374,8 @@ std::expected<void, BodyProblem> PlainExchange::end_of_answer() {
     return {};
 }
 
-/// Writes at once what needs no other framing, from the worker's buffer, and keeps what the client doesn't take.
+/// Writes at once what needs no other framing, from the worker's buffer, and keeps what the client doesn't
+/// take.
 void PlainExchange::deliver(std::string_view data) {
     if (incoming_.empty() && client_framing_.kind != BodyKind::chunked && !data.empty()) {
         const auto sent =
@@ -386,26 +385,16 @@ void PlainExchange::deliver(std::string_view data) {
     append_body(incoming_, client_framing_, data);
 }
 
-void PlainExchange::tap(std::string_view data) {
-    if (!tapped_) return;
-    if (error_body_.size() + data.size() > error_body_bytes) {
-        tapped_ = false;  // no provider's error is that long
-        return;
-    }
-    error_body_ += data;
-}
-
-/// Which complete answers cost what, where the price is flat: the specification's "metering", rule 17.
 void PlainExchange::settle_whole_answer() {
     if (std::exchange(settled_, true)) return;
-    if (status_ < 300) return reservation_.settle_in_full();
-    if (status_ == 408 || status_ == 499) return reservation_.settle_as_unknown();
-    if (status_ < 500) return reservation_.settle(Usdc{});
-    const auto start = error_body_.find_first_not_of(" \t\r\n");
-    const bool provider_error = tapped_ && start != std::string::npos && error_body_[start] == '{' &&
-                                error_body_.find("\"error\"") != std::string::npos;
-    if (provider_error) return reservation_.settle(Usdc{});
-    reservation_.settle_as_unknown();
+    switch (price_.cost()) {
+        case FlatCost::full:
+            return reservation_.settle_in_full();
+        case FlatCost::nothing:
+            return reservation_.settle(Usdc{});
+        case FlatCost::unknown:
+            return reservation_.settle_as_unknown();
+    }
 }
 
 /// Ends an exchange that has no answer to relay.
@@ -431,7 +420,8 @@ asio::awaitable<bool> PlainExchange::fail(Refusal refusal) {
     co_return co_await session_.refuse(std::move(refusal), std::move(site));
 }
 
-/// An answer that was cut must not look like one that ended, which an orderly close would for a body until close.
+/// An answer that was cut must not look like one that ended, which an orderly close would for a body until
+/// close.
 void PlainExchange::reset_client() {
     const linger hard{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(session_.client().native_handle(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);

@@ -7,7 +7,8 @@
 #include "request_head.h"
 #include "session.h"
 
-// A request in plain HTTP, forwarded on its own: authorised, sent, answered and settled. RFC 9110 section 7, RFC 9112.
+// A request in plain HTTP, forwarded on its own: authorised, sent, answered and settled. RFC 9110 section 7,
+// RFC 9112.
 
 namespace nomiqon::proxy {
 

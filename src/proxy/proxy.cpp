@@ -34,14 +34,15 @@ using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>
 constexpr Duration accept_back_off{100};
 
 std::shared_ptr<const UpstreamRules> rules_of(const Config& config) {
-    return std::make_shared<const UpstreamRules>(
-        UpstreamRules{.guard = AddressGuard{config.upstream.allow_private}, .resolve = config.upstream.resolve});
+    return std::make_shared<const UpstreamRules>(UpstreamRules{
+        .guard = AddressGuard{config.upstream.allow_private}, .resolve = config.upstream.resolve});
 }
 
 /// A worker and its listener. The kernel spreads connections over the listeners of one port (SO_REUSEPORT).
 class Lane {
   public:
-    Lane(Shared& shared, std::shared_ptr<const UpstreamRules> rules, std::size_t pooled, const tcp::endpoint& endpoint)
+    Lane(Shared& shared, std::shared_ptr<const UpstreamRules> rules, std::size_t pooled,
+         const tcp::endpoint& endpoint)
         : worker(shared, std::move(rules), pooled), acceptor_(worker.io.get_executor()) {
         acceptor_.open(endpoint.protocol());
         acceptor_.set_option(Acceptor::reuse_address(true));
@@ -83,14 +84,22 @@ class Lane {
 
 asio::awaitable<void> Lane::accept_loop() {
     while (acceptor_.is_open()) {
-        auto [error, client] = co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
-        if (!error) {
-            serve(std::move(client));
-            continue;
+        bool failed = false;
+        try {
+            auto [error, client] = co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
+            if (!error) {
+                serve(std::move(client));
+            } else if (error != asio::error::operation_aborted && error != asio::error::connection_aborted) {
+                worker.shared.log->warn("accepting failed: {}", error.message());
+                failed = true;
+            }
+        } catch (const std::exception& problem) {
+            worker.shared.log->warn("a connection could not be served: {}", problem.what());
+            failed = true;
         }
-        if (error == asio::error::operation_aborted || error == asio::error::connection_aborted) continue;
-        // Out of descriptors or memory: the connection stays in the queue, and asking again at once would spin.
-        worker.shared.log->warn("accepting failed: {}", error.message());
+        if (!failed) continue;
+        // Out of descriptors or memory: the connection stays in the queue, and asking again at once would
+        // spin.
         asio::steady_timer pause(worker.io, accept_back_off);
         co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
     }
@@ -100,15 +109,11 @@ void Lane::serve(Socket client) {
     if (worker.shared.connections_open.load(std::memory_order_relaxed) >= worker.shared.limits.connections) {
         return turn_away(std::move(client));
     }
-    try {
-        boost::system::error_code ignored;
-        client.set_option(tcp::no_delay(true), ignored);
-        const auto session = std::make_shared<Session>(worker, std::move(client));
-        // Keeps the session alive by itself, and lets no exception of it out.
-        asio::co_spawn(worker.io, session->run(), [session](const std::exception_ptr&) {});
-    } catch (const std::exception& problem) {
-        worker.shared.log->warn("a connection could not be served: {}", problem.what());
-    }
+    boost::system::error_code ignored;
+    client.set_option(tcp::no_delay(true), ignored);
+    const auto session = std::make_shared<Session>(worker, std::move(client));
+    // `run` lets no exception out but one of its own start, which leaves nobody to tell.
+    asio::co_spawn(worker.io, session->run(), [session](const std::exception_ptr&) {});
 }
 
 void Lane::turn_away(Socket client) {
@@ -127,12 +132,8 @@ tcp::endpoint endpoint_of(const ListenAddress& listen) {
     return {asio::ip::make_address(listen.address.to_string()), listen.port};
 }
 
-ListenAddress address_of(const tcp::endpoint& endpoint) {
-    return {.address = IpAddress::parse(endpoint.address().to_string()).value(), .port = endpoint.port()};
-}
-
-/// SO_REUSEPORT lets a second gateway of the same user share the port and take half of the connections. So the
-/// address is first taken without it, which fails where anybody listens.
+/// SO_REUSEPORT lets a second gateway of the same user share the port and take half of the connections. So
+/// the address is first taken without it, which fails where anybody listens.
 void check_not_in_use(const tcp::endpoint& endpoint) {
     asio::io_context io;
     tcp::acceptor probe(io);
@@ -146,6 +147,9 @@ void check_not_in_use(const tcp::endpoint& endpoint) {
 struct Proxy::Impl {
     Impl(const Config& config, service::SpendAuthorizer& authorizer, std::shared_ptr<spdlog::logger> log);
 
+    void listen(const Config& config, service::SpendAuthorizer& authorizer,
+                std::shared_ptr<spdlog::logger> log);
+
     ListenAddress address;
     std::unique_ptr<Shared> shared;
     std::vector<std::unique_ptr<Lane>> lanes;
@@ -153,12 +157,22 @@ struct Proxy::Impl {
     bool drained = false;
 };
 
-Proxy::Impl::Impl(const Config& config, service::SpendAuthorizer& authorizer, std::shared_ptr<spdlog::logger> log)
+Proxy::Impl::Impl(const Config& config, service::SpendAuthorizer& authorizer,
+                  std::shared_ptr<spdlog::logger> log)
     : address(config.proxy_listen) {
+    try {
+        listen(config, authorizer, std::move(log));
+    } catch (const boost::system::system_error& problem) {
+        throw std::system_error(problem.code(), "listening on " + config.proxy_listen.to_string());
+    }
+}
+
+void Proxy::Impl::listen(const Config& config, service::SpendAuthorizer& authorizer,
+                         std::shared_ptr<spdlog::logger> log) {
     check_not_in_use(endpoint_of(address));
     shared = std::make_unique<Shared>(config.limits, config.upstream,
-                                      std::vector<ListenAddress>{config.proxy_listen, config.admin_listen}, authorizer,
-                                      std::move(log));
+                                      std::vector<ListenAddress>{config.proxy_listen, config.admin_listen},
+                                      authorizer, std::move(log));
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned threads = config.threads != 0 ? config.threads : cores;
     const std::size_t pooled = std::max<std::size_t>(1, config.limits.connections / threads);
@@ -173,17 +187,21 @@ Proxy::Impl::Impl(const Config& config, service::SpendAuthorizer& authorizer, st
 Proxy::Proxy(const Config& config, service::SpendAuthorizer& authorizer, std::shared_ptr<spdlog::logger> log)
     : impl_(std::make_unique<Impl>(config, authorizer, std::move(log))) {}
 
-Proxy::~Proxy() { drain(Duration::zero()); }
+Proxy::~Proxy() {
+    drain(Duration::zero());
+}
 
 void Proxy::start() {
     impl_->started = true;
-    for (const auto& lane : impl_->lanes) lane->start();
+    for (const auto& lane : impl_->lanes)
+        lane->start();
 }
 
 void Proxy::drain(Duration limit) {
     if (!impl_->started || impl_->drained) return;
     impl_->drained = true;
-    for (const auto& lane : impl_->lanes) lane->begin_drain();
+    for (const auto& lane : impl_->lanes)
+        lane->begin_drain();
 
     std::mutex mutex;
     std::condition_variable changed;
@@ -191,9 +209,11 @@ void Proxy::drain(Duration limit) {
     std::thread limiter([&] {
         std::unique_lock lock(mutex);
         if (changed.wait_for(lock, limit, [&] { return ended; })) return;
-        for (const auto& lane : impl_->lanes) lane->cut();
+        for (const auto& lane : impl_->lanes)
+            lane->cut();
     });
-    for (const auto& lane : impl_->lanes) lane->join();
+    for (const auto& lane : impl_->lanes)
+        lane->join();
     {
         const std::lock_guard lock(mutex);
         ended = true;
@@ -202,7 +222,9 @@ void Proxy::drain(Duration limit) {
     limiter.join();
 }
 
-ListenAddress Proxy::address() const { return impl_->address; }
+ListenAddress Proxy::address() const {
+    return impl_->address;
+}
 
 ProxyStats Proxy::stats() const {
     ProxyStats sum;
@@ -216,7 +238,8 @@ ProxyStats Proxy::stats() const {
         sum.requests += counters.requests.value();
         sum.bytes_to_upstream += counters.bytes_to_upstream.value();
         sum.bytes_to_client += counters.bytes_to_client.value();
-        for (std::size_t i = 0; i < sum.refusals.size(); ++i) sum.refusals[i] += counters.refusals[i].value();
+        for (std::size_t i = 0; i < sum.refusals.size(); ++i)
+            sum.refusals[i] += counters.refusals[i].value();
     }
     return sum;
 }

@@ -78,15 +78,16 @@ std::optional<IpAddress> address_of(const sockaddr* address) {
     return std::nullopt;
 }
 
-/// Shared with the threads: a getaddrinfo(3) that hangs can't be interrupted, so that a thread may outlive the
-/// Resolver; it then finds `closed`, and touches nothing but this.
+/// Shared with the threads: a getaddrinfo(3) that hangs can't be interrupted, so that a thread may outlive
+/// the Resolver; it then finds `closed`, and touches nothing but this.
 struct Resolver::State {
     explicit State(Limits given) : limits(given) {}
     const Limits limits;
     std::mutex mutex;
     std::condition_variable work, ended;
     std::deque<std::string> queue;
-    std::unordered_map<std::string, std::vector<std::shared_ptr<Waiter>>> waiters;  // of names waiting or under way
+    std::unordered_map<std::string, std::vector<std::shared_ptr<Waiter>>>
+        waiters;  // of names waiting or under way
     unsigned running = 0;
     bool closed = false;
 
@@ -116,7 +117,8 @@ struct Resolver::State {
         ended.notify_all();
     }
 
-    /// Under the mutex: who is in `waiters` takes itself out under it too, so its executor is still alive here.
+    /// Under the mutex: who is in `waiters` takes itself out under it too, so its executor is still alive
+    /// here.
     void hand_out(const std::string& host, const Answer& answer) {
         for (const auto& waiter : waiters[host]) {
             asio::post(waiter->executor, [weak = std::weak_ptr(waiter), answer] {
@@ -156,7 +158,8 @@ asio::awaitable<std::expected<Addresses, ResolveError>> Resolver::lookup(std::st
         if (const auto known = state_->waiters.find(host); known != state_->waiters.end()) {
             known->second.push_back(waiter);
         } else {
-            if (state_->waiters.size() >= state_->limits.names) co_return std::unexpected(ResolveError::overloaded);
+            if (state_->waiters.size() >= state_->limits.names)
+                co_return std::unexpected(ResolveError::overloaded);
             state_->waiters[host].push_back(waiter);
             state_->queue.push_back(host);
             state_->work.notify_one();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sys/socket.h>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
@@ -7,7 +8,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <sys/socket.h>
 #include <unordered_map>
 #include <vector>
 

@@ -27,7 +27,9 @@ constexpr std::size_t linger_bytes = 8 * 1024 * 1024;
 constexpr std::int64_t about_to_expire_seconds = 30;
 constexpr char tls_handshake_record = 0x16;
 
-bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+bool would_block(int error) {
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
 
 }  // namespace
 
@@ -52,7 +54,8 @@ asio::awaitable<void> Session::run() {
     const auto self = shared_from_this();
     try {
         bool again = true;
-        while (again) again = co_await serve_next();
+        while (again)
+            again = co_await serve_next();
     } catch (const std::exception& problem) {
         worker_.shared.log->warn("session ended by an exception: {}", problem.what());
     }
@@ -66,8 +69,9 @@ asio::awaitable<bool> Session::serve_next() {
     if (!head) co_return false;
     if (head->is_connect()) co_return co_await serve_connect(*head);
     if (head->target.form == TargetForm::absolute) co_return co_await serve_plain_request(std::move(*head));
-    co_return co_await refuse({RefusalCode::bad_request, "origin form at the proxy's port: not a proxy request"},
-                              {.request_id = RequestId::generate()});
+    co_return co_await refuse(
+        {RefusalCode::bad_request, "origin form at the proxy's port: not a proxy request"},
+        {.request_id = RequestId::generate()});
 }
 
 asio::awaitable<bool> Session::serve_connect(const RequestHead& head) {
@@ -86,7 +90,8 @@ asio::awaitable<bool> Session::serve_connect(const RequestHead& head) {
 }
 
 /// An opaque tunnel: reserve, connect, 200, the client's hello, and from there on bytes.
-asio::awaitable<bool> Session::serve_tunnel(const Endpoint& target, const Credentials& credentials, AnswerSite site) {
+asio::awaitable<bool> Session::serve_tunnel(const Endpoint& target, const Credentials& credentials,
+                                            AnswerSite site) {
     auto request = spend_request(site.request_id, target, credentials);
     request.way = service::Way::tunnel;
     request.scheme = Scheme::https;
@@ -106,7 +111,8 @@ asio::awaitable<bool> Session::serve_tunnel(const Endpoint& target, const Creden
     co_return false;
 }
 
-/// From the 200 to the first bytes that go upstream: the tunnel is owed from there on, and costs nothing before.
+/// From the 200 to the first bytes that go upstream: the tunnel is owed from there on, and costs nothing
+/// before.
 asio::awaitable<bool> Session::open_tunnel(const Endpoint& target, service::Reservation& reservation,
                                            const AnswerSite& site) {
     const std::string established = fmt::format(
@@ -119,7 +125,8 @@ asio::awaitable<bool> Session::open_tunnel(const Endpoint& target, service::Rese
         co_return false;
     }
     if (worker_.shared.authorizer.routes()->match(target.host, target.port).raw) {
-        // Whether the client or the server speaks first is theirs to know: what is sold is the connection itself.
+        // Whether the client or the server speaks first is theirs to know: what is sold is the connection
+        // itself.
         reservation.settle_in_full();
         co_return true;
     }
@@ -128,7 +135,12 @@ asio::awaitable<bool> Session::open_tunnel(const Endpoint& target, service::Rese
     if (!cut) co_return true;
     reservation.release(cut->code);
     cut->agent = reservation.agent().str();
-    worker_.log_refusal(*cut, site.request_id.str(), site.host);
+    if (cut->code == RefusalCode::bad_request) {  // the client's own leaving: nobody was refused
+        worker_.shared.log->info("released request={} agent={} host={} detail={}", site.request_id.str(),
+                                 cut->agent, site.host, cut->detail);
+    } else {
+        worker_.log_refusal(*cut, site.request_id.str(), site.host);
+    }
     co_return false;
 }
 
@@ -152,7 +164,8 @@ asio::awaitable<std::optional<Refusal>> Session::read_client_hello(const HostNam
 
 asio::awaitable<std::optional<Refusal>> Session::send_first_bytes(service::Reservation& reservation) {
     while (true) {
-        const auto sent = ::send(upstream_.native_handle(), unread.data(), unread.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        const auto sent =
+            ::send(upstream_.native_handle(), unread.data(), unread.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent > 0) {
             reservation.settle_in_full();
             worker_.counters.bytes_to_upstream.add(static_cast<std::size_t>(sent));
@@ -160,14 +173,16 @@ asio::awaitable<std::optional<Refusal>> Session::send_first_bytes(service::Reser
             co_return std::nullopt;
         }
         if (!would_block(errno)) break;
-        const auto [error] = co_await upstream_.async_wait(Socket::wait_write, asio::as_tuple(asio::use_awaitable));
+        const auto [error] =
+            co_await upstream_.async_wait(Socket::wait_write, asio::as_tuple(asio::use_awaitable));
         if (error || expired()) break;
     }
     co_return Refusal{RefusalCode::upstream_unreachable, "the upstream closed before the first byte"};
 }
 
 /// A CONNECT to port 80: answered at once, and what comes then is HTTP in plain text, request by request.
-asio::awaitable<bool> Session::serve_inside(const Endpoint& target, const Credentials& credentials, AnswerSite site) {
+asio::awaitable<bool> Session::serve_inside(const Endpoint& target, const Credentials& credentials,
+                                            AnswerSite site) {
     std::optional<service::CheckedToken> token;
     if (!credentials.token.empty()) {
         auto request = spend_request(site.request_id, target, credentials);
@@ -183,7 +198,8 @@ asio::awaitable<bool> Session::serve_inside(const Endpoint& target, const Creden
     arm(worker_.shared.limits.idle_timeout);
     const std::size_t sent = co_await send(client_, established);
     bool again = sent == established.size();
-    while (again) again = co_await serve_inner_request(target, credentials, token);
+    while (again)
+        again = co_await serve_inner_request(target, credentials, token);
     co_return false;
 }
 
@@ -199,8 +215,8 @@ asio::awaitable<bool> Session::serve_inner_request(const Endpoint& target, const
     if (!own) co_return co_await refuse(std::move(own.error()), std::move(site));
 
     const bool from_connect = own->token.empty() && token.has_value();
-    const bool last = from_connect && (!token->session ||
-                                       token->exp - unix_seconds(SystemClock{}.now()) < about_to_expire_seconds);
+    const bool last = from_connect && (!token->session || token->exp - unix_seconds(SystemClock{}.now()) <
+                                                              about_to_expire_seconds);
     co_return co_await serve_plain(*this, {.head = std::move(*head),
                                            .target = target,
                                            .credentials = from_connect ? of_connect : std::move(*own),
@@ -215,7 +231,8 @@ asio::awaitable<bool> Session::serve_plain_request(RequestHead head) {
     const Endpoint target = head.target.endpoint.value();
     auto credentials = read_credentials(head.headers);
     if (!credentials) {
-        co_return co_await refuse(std::move(credentials.error()), {.request_id = id, .host = target.to_string()});
+        co_return co_await refuse(std::move(credentials.error()),
+                                  {.request_id = id, .host = target.to_string()});
     }
     co_return co_await serve_plain(*this, {.head = std::move(head),
                                            .target = target,
@@ -235,12 +252,14 @@ asio::awaitable<bool> Session::await_request() {
     co_return received;
 }
 
-/// The next request's head; nothing when the connection is to be closed (then whatever was to be said has been said).
+/// The next request's head; nothing when the connection is to be closed (then whatever was to be said has
+/// been said).
 asio::awaitable<std::optional<RequestHead>> Session::read_head(bool inside) {
     const bool begun = co_await await_request();
     if (!begun) co_return std::nullopt;
     arm(worker_.shared.limits.header_timeout);
-    const HeadLimits limits{.bytes = worker_.shared.limits.header_bytes, .count = worker_.shared.limits.header_count};
+    const HeadLimits limits{.bytes = worker_.shared.limits.header_bytes,
+                            .count = worker_.shared.limits.header_count};
     RequestHeadReader reader(limits);
     while (true) {
         if (inside && unread.front() == tls_handshake_record) {
@@ -268,9 +287,10 @@ asio::awaitable<bool> Session::refuse(Refusal refusal, AnswerSite site) {
     const int status = info(refusal.code).status;
     // Clients answer a 407 on the same connection; everything else they take for the end of it anyway.
     const bool keep = site.may_keep && status == 407 && !site.inside && !worker_.draining;
-    const std::string answer = render_refusal(
-        refusal,
-        {.request_id = site.request_id.str(), .inside = site.inside, .close = !keep, .to_head = site.to_head});
+    const std::string answer = render_refusal(refusal, {.request_id = site.request_id.str(),
+                                                        .inside = site.inside,
+                                                        .close = !keep,
+                                                        .to_head = site.to_head});
     arm(worker_.shared.limits.idle_timeout);
     const std::size_t sent = co_await send(client_, answer);
     if (sent < answer.size()) co_return false;
@@ -294,7 +314,8 @@ asio::awaitable<bool> Session::receive() {
     while (true) {
         const bool ready = co_await readable(client_);
         if (!ready) co_return false;
-        const auto received = ::recv(client_.native_handle(), worker_.buffer.data(), read_at_once, MSG_DONTWAIT);
+        const auto received =
+            ::recv(client_.native_handle(), worker_.buffer.data(), read_at_once, MSG_DONTWAIT);
         if (received > 0) {
             unread.append(worker_.buffer.data(), static_cast<std::size_t>(received));
             co_return true;
@@ -319,7 +340,8 @@ asio::awaitable<std::size_t> Session::send(Socket& socket, std::string_view byte
             continue;
         }
         if (!would_block(errno)) break;
-        const auto [error] = co_await socket.async_wait(Socket::wait_write, asio::as_tuple(asio::use_awaitable));
+        const auto [error] =
+            co_await socket.async_wait(Socket::wait_write, asio::as_tuple(asio::use_awaitable));
         if (error) break;
     }
     co_return written;

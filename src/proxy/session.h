@@ -24,11 +24,12 @@ struct AnswerSite {
     std::string host = "-";  ///< for the log
     bool inside = false;     ///< inside a connection that a CONNECT opened
     bool to_head = false;
-    bool may_keep = false;   ///< the request was read to its end, so that another one can follow
+    bool may_keep = false;  ///< the request was read to its end, so that another one can follow
 };
 
-/// One client's connection, from accept until it is closed or becomes a Relay. Requests are served one after another;
-/// bytes behind a request wait in `unread`. Lives on its worker's thread, kept alive by its coroutines.
+/// One client's connection, from accept until it is closed or becomes a Relay. Requests are served one after
+/// another; bytes behind a request wait in `unread`. Lives on its worker's thread, kept alive by its
+/// coroutines.
 class Session final : public Connection, public std::enable_shared_from_this<Session> {
   public:
     Session(Worker& worker, Socket client);
@@ -53,16 +54,18 @@ class Session final : public Connection, public std::enable_shared_from_this<Ses
     boost::asio::awaitable<std::size_t> send(Socket& socket, std::string_view bytes);
     /// Answers with a refusal, counts and logs it. Whether the connection can take another request.
     boost::asio::awaitable<bool> refuse(Refusal refusal, AnswerSite site);
-    /// Before closing a connection on which the client may still be sending: closing with bytes unread would reset it,
-    /// and the answer with it.
+    /// Before closing a connection on which the client may still be sending: closing with bytes unread would
+    /// reset it, and the answer with it.
     boost::asio::awaitable<void> linger();
 
   private:
     /// Each serves one request and returns whether another one can follow.
     boost::asio::awaitable<bool> serve_next();
     boost::asio::awaitable<bool> serve_connect(const RequestHead& head);
-    boost::asio::awaitable<bool> serve_tunnel(const Endpoint& target, const Credentials& credentials, AnswerSite site);
-    boost::asio::awaitable<bool> serve_inside(const Endpoint& target, const Credentials& credentials, AnswerSite site);
+    boost::asio::awaitable<bool> serve_tunnel(const Endpoint& target, const Credentials& credentials,
+                                              AnswerSite site);
+    boost::asio::awaitable<bool> serve_inside(const Endpoint& target, const Credentials& credentials,
+                                              AnswerSite site);
     boost::asio::awaitable<bool> serve_plain_request(RequestHead head);
 
     boost::asio::awaitable<std::optional<RequestHead>> read_head(bool inside);

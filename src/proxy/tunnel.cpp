@@ -13,7 +13,9 @@ namespace {
 /// A busy direction gives way to the others of its thread after so many full buffers.
 constexpr int max_rounds = 4;
 
-bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+bool would_block(int error) {
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
 
 }  // namespace
 
@@ -26,7 +28,9 @@ Relay::Relay(Key /*only_start_has_one*/, Worker& worker, Socket client, Socket u
     worker_.counters.tunnels_open.add();
 }
 
-Relay::~Relay() { worker_.counters.tunnels_open.subtract(); }
+Relay::~Relay() {
+    worker_.counters.tunnels_open.subtract();
+}
 
 void Relay::start(Worker& worker, Socket client, Socket upstream, std::string early) {
     const auto relay = std::make_shared<Relay>(Key{}, worker, std::move(client), std::move(upstream));
@@ -51,9 +55,10 @@ void Relay::step(boost::system::error_code error, Step take) {
 }
 
 void Relay::wait_readable(Direction& way) {
-    way.from.async_wait(Socket::wait_read, [self = shared_from_this(), &way](boost::system::error_code error) {
-        self->step(error, [&] { self->on_readable(way); });
-    });
+    way.from.async_wait(Socket::wait_read,
+                        [self = shared_from_this(), &way](boost::system::error_code error) {
+                            self->step(error, [&] { self->on_readable(way); });
+                        });
 }
 
 void Relay::wait_writable(Direction& way) {
@@ -114,6 +119,8 @@ void Relay::finish() {
     upstream_.close(ignored);
 }
 
-void Relay::expire() { finish(); }
+void Relay::expire() {
+    finish();
+}
 
 }  // namespace nomiqon::proxy

@@ -8,9 +8,10 @@
 
 // An opaque tunnel: bytes both ways, unread and unchanged, until both sides have said their end.
 //
-// Thousands of idle tunnels are the normal case, so one costs two sockets and two small handlers, and no buffer: bytes
-// are read into the worker's buffer once there are some, and written at once. What the other side doesn't take is
-// copied, and its source isn't read again before that is gone. Handlers instead of coroutines: no frames to keep.
+// Thousands of idle tunnels are the normal case, so one costs two sockets and two small handlers, and no
+// buffer: bytes are read into the worker's buffer once there are some, and written at once. What the other
+// side doesn't take is copied, and its source isn't read again before that is gone. Handlers instead of
+// coroutines: no frames to keep.
 
 namespace nomiqon::proxy {
 
@@ -34,7 +35,7 @@ class Relay final : public Connection, public std::enable_shared_from_this<Relay
         Socket& from;
         Socket& to;
         Counter& counter;
-        std::string pending;  // read, and not taken by `to` yet
+        std::string pending;      // read, and not taken by `to` yet
         std::size_t written = 0;  // of pending
         bool ended = false;
     };

@@ -35,7 +35,8 @@ IpAddress literal_of(const HostName& host) {
 
 asio::awaitable<std::expected<Candidates, Refusal>> find_addresses(Worker& worker, const Endpoint& target) {
     const std::string& host = target.host.str();
-    if (const auto fixed = worker.rules->resolve.find(target.to_string()); fixed != worker.rules->resolve.end()) {
+    if (const auto fixed = worker.rules->resolve.find(target.to_string());
+        fixed != worker.rules->resolve.end()) {
         co_return Candidates{.addresses = {fixed->second.first}, .port = fixed->second.second};
     }
     if (target.host.is_ip_literal()) {
@@ -48,10 +49,12 @@ asio::awaitable<std::expected<Candidates, Refusal>> find_addresses(Worker& worke
     if (!answer) {
         switch (answer.error()) {
             case ResolveError::timeout:
-                co_return std::unexpected(Refusal{RefusalCode::upstream_timeout, "name resolution timed out"});
+                co_return std::unexpected(
+                    Refusal{RefusalCode::upstream_timeout, "name resolution timed out"});
             case ResolveError::overloaded:
                 co_return std::unexpected(Refusal{RefusalCode::overloaded, "too many names being resolved"});
-            case ResolveError::failed: break;
+            case ResolveError::failed:
+                break;
         }
         co_return std::unexpected(Refusal{RefusalCode::upstream_unreachable, "name does not resolve"});
     }
@@ -90,7 +93,8 @@ asio::awaitable<std::optional<Refusal>> connect_upstream(Worker& worker, Connect
     auto candidates = co_await find_addresses(worker, target);
     if (!candidates) co_return candidates.error();
     if (auto blocked = keep_permitted(worker, *candidates)) co_return blocked;
-    if (candidates->addresses.size() > max_attempts) candidates->addresses.resize(max_attempts, IpAddress::v4({}));
+    if (candidates->addresses.size() > max_attempts)
+        candidates->addresses.resize(max_attempts, IpAddress::v4({}));
 
     // Each address gets its share of what is left, so that a dead one can't use up the time of the others.
     const auto deadline = std::chrono::steady_clock::now() + worker.shared.timeouts.connect_timeout;
@@ -128,7 +132,8 @@ namespace {
 IpAddress as_connected(const IpAddress& address) {
     const auto& bytes = address.bytes();
     if (address.is_v4()) {
-        const bool unspecified = std::all_of(bytes.begin(), bytes.begin() + 4, [](auto byte) { return byte == 0; });
+        const bool unspecified =
+            std::all_of(bytes.begin(), bytes.begin() + 4, [](auto byte) { return byte == 0; });
         return unspecified ? IpAddress::v4({127, 0, 0, 1}) : address;
     }
     static constexpr std::array<std::uint8_t, 12> mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -165,11 +170,13 @@ bool is_of_this_host(const IpAddress& address) {
 
 }  // namespace
 
-bool reaches_own_listener(const std::vector<ListenAddress>& own, const IpAddress& address, std::uint16_t port) {
+bool reaches_own_listener(const std::vector<ListenAddress>& own, const IpAddress& address,
+                          std::uint16_t port) {
     const IpAddress target = as_connected(address);
     return std::ranges::any_of(own, [&](const ListenAddress& listener) {
         if (listener.port != port) return false;
-        return is_unspecified(listener.address) ? is_of_this_host(target) : as_connected(listener.address) == target;
+        return is_unspecified(listener.address) ? is_of_this_host(target)
+                                                : as_connected(listener.address) == target;
     });
 }
 

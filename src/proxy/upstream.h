@@ -33,26 +33,26 @@ struct UpstreamRules {
 };
 
 /// Resolves `target`, drops every address that may not be connected to, and connects `socket` to one that was
-/// checked: nothing is looked up again in between. Resumes on the worker; uses the owner's deadline, and leaves it
-/// disarmed.
+/// checked: nothing is looked up again in between. Resumes on the worker; uses the owner's deadline, and
+/// leaves it disarmed.
 ///
 /// Refusals: `address_blocked`, `upstream_unreachable`, `upstream_timeout`, `overloaded` (too many look-ups).
-boost::asio::awaitable<std::optional<Refusal>> connect_upstream(Worker& worker, Connection& owner, Socket& socket,
-                                                                const Endpoint& target);
+boost::asio::awaitable<std::optional<Refusal>> connect_upstream(Worker& worker, Connection& owner,
+                                                                Socket& socket, const Endpoint& target);
 
 /// Whether `address:port` reaches one of the gateway's own listeners.
 [[nodiscard]] bool reaches_own_listener(const std::vector<ListenAddress>& own, const IpAddress& address,
                                         std::uint16_t port);
 
-/// Connections to plain upstreams that can carry another request, of one worker. The address of each was checked when
-/// it was made; a reload that could change the check's answer empties the pool. Not thread-safe.
+/// Connections to plain upstreams that can carry another request, of one worker. The address of each was
+/// checked when it was made; a reload that could change the check's answer empties the pool. Not thread-safe.
 class UpstreamPool {
   public:
     struct Limits {
         std::size_t total = 1024;
         std::size_t per_target = 64;
-        /// Shorter than what servers usually keep (5 s and more): a request that meets a closing connection can't be
-        /// sent again, because nobody knows whether the provider saw and billed it.
+        /// Shorter than what servers usually keep (5 s and more): a request that meets a closing connection
+        /// can't be sent again, because nobody knows whether the provider saw and billed it.
         Duration idle{4000};
     };
     explicit UpstreamPool(Limits limits) : limits_(limits) {}

@@ -5,9 +5,13 @@
 
 namespace nomiqon::proxy {
 
-Connection::Connection(Worker& worker) : worker_(worker) { worker_.joined(*this); }
+Connection::Connection(Worker& worker) : worker_(worker) {
+    worker_.joined(*this);
+}
 
-Connection::~Connection() { worker_.left(*this); }
+Connection::~Connection() {
+    worker_.left(*this);
+}
 
 void Connection::arm(Duration from_now) {
     expired_ = worker_.cutting_;
@@ -39,7 +43,8 @@ void Worker::run() {
 void Worker::begin_drain() {
     draining = true;
     pool.clear();
-    for (Connection& connection : connections_) connection.drain();
+    for (Connection& connection : connections_)
+        connection.drain();
     if (connections_.empty()) end();
 }
 

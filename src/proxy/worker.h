@@ -1,5 +1,6 @@
 #pragma once
 
+#include <spdlog/logger.h>
 #include <array>
 #include <atomic>
 #include <boost/asio/basic_stream_socket.hpp>
@@ -12,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <spdlog/logger.h>
 #include <string_view>
 #include <vector>
 
@@ -27,8 +27,8 @@ namespace nomiqon::proxy {
 /// What all workers share: the configuration's part that never changes, and things that are thread-safe.
 struct Shared {
     const Config::Limits limits;
-    const Config::Upstream timeouts;                  ///< its durations alone; the rest can be reloaded
-    std::vector<ListenAddress> own_listeners;   ///< never connected to, whatever is allowed
+    const Config::Upstream timeouts;           ///< its durations alone; the rest can be reloaded
+    std::vector<ListenAddress> own_listeners;  ///< never connected to, whatever is allowed
     service::SpendAuthorizer& authorizer;
     const std::shared_ptr<spdlog::logger> log;
     Resolver resolver{Resolver::Limits{}};
@@ -38,7 +38,9 @@ struct Shared {
 /// A count that one thread writes and any reads.
 class Counter {
   public:
-    void add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+    void add(std::uint64_t n = 1) {
+        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
     void subtract(std::uint64_t n = 1) { add(~n + 1); }
     [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 
@@ -54,8 +56,8 @@ struct Counters {
 
 class Worker;
 
-/// A client's connection as its worker sees it: something with a deadline that can be told to stop. Made, used and
-/// destroyed on the worker's thread.
+/// A client's connection as its worker sees it: something with a deadline that can be told to stop. Made,
+/// used and destroyed on the worker's thread.
 class Connection : public boost::intrusive::list_base_hook<> {
   public:
     explicit Connection(Worker& worker);
@@ -63,8 +65,8 @@ class Connection : public boost::intrusive::list_base_hook<> {
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    /// The deadline is over, or the drain's limit is. Called again at every tick for as long as the connection lives,
-    /// so that no operation that begins just then is missed.
+    /// The deadline is over, or the drain's limit is. Called again at every tick for as long as the
+    /// connection lives, so that no operation that begins just then is missed.
     virtual void expire() = 0;
     /// The worker drains: what has nothing under way ends now.
     virtual void drain() = 0;
@@ -83,15 +85,16 @@ class Connection : public boost::intrusive::list_base_hook<> {
     bool expired_ = false;
 };
 
-/// One thread of the proxy: its event loop and what its connections share. Everything here is touched on that thread
-/// only, but for the counters, and `io`, to which anybody may post.
+/// One thread of the proxy: its event loop and what its connections share. Everything here is touched on that
+/// thread only, but for the counters, and `io`, to which anybody may post.
 class Worker {
   public:
     static constexpr std::size_t buffer_bytes = 64 * 1024;
     /// Deadlines are looked at this often: one pass over the connections is cheaper than a timer for each.
     static constexpr Duration tick{200};
 
-    Worker(Shared& shared_parts, std::shared_ptr<const UpstreamRules> upstream_rules, std::size_t pooled_connections);
+    Worker(Shared& shared_parts, std::shared_ptr<const UpstreamRules> upstream_rules,
+           std::size_t pooled_connections);
 
     Shared& shared;
     boost::asio::io_context io{1};
@@ -104,9 +107,9 @@ class Worker {
     bool draining = false;
 
     [[nodiscard]] std::chrono::steady_clock::time_point now() const { return now_; }  ///< as of the last tick
-    void run();                   ///< the thread's function
-    void begin_drain();           ///< ends `run` when the last connection is gone
-    void cut_all();               ///< from now on every connection is expired
+    void run();          ///< the thread's function
+    void begin_drain();  ///< ends `run` when the last connection is gone
+    void cut_all();      ///< from now on every connection is expired
     void log_refusal(const Refusal& refusal, std::string_view request_id, std::string_view host);
 
   private:

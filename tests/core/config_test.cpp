@@ -320,7 +320,7 @@ TEST_F(ConfigTest, DatabaseUrlsAreCheckedForTheirForm) {
     for (const auto* good :
          {"postgresql://", "postgres://h", "postgresql://u:p%40ss@h:5432/d?sslmode=require&connect_timeout=3",
           "postgresql://[::1]:5432/d", "postgresql://a:1,b:2/d", "postgresql:///d?host=/run/postgresql",
-          "host=/tmp user=x", "host = h  password='it''s'", "password='a b\\'c' dbname=d", "dbname=d"}) {
+          "host=/tmp user=x", "host = h  password='it\\'s'", "password='a b\\'c' dbname=d", "dbname=d"}) {
         EXPECT_FALSE(database_url_problem(good)) << good << ": " << *database_url_problem(good);
     }
     for (const auto* bad : {"nomiqon", "mysql://h/d", "http://h/?a=b", "postgresql://h:port/d",
@@ -329,7 +329,7 @@ TEST_F(ConfigTest, DatabaseUrlsAreCheckedForTheirForm) {
                             "password=two words", "password='open", "=x", "Host=h"}) {
         const auto problem = database_url_problem(bad);
         ASSERT_TRUE(problem) << bad;
-        EXPECT_EQ(problem->find("word@"), std::string::npos) << *problem;
+        EXPECT_EQ(problem->find("pass/"), std::string::npos) << *problem;
         EXPECT_EQ(problem->find("words"), std::string::npos) << *problem;
     }
 }

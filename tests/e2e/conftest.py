@@ -57,9 +57,9 @@ def new_gateway(workspace, provider):
     """new_gateway(member={...}, ...): a gateway of the test's own, with these members of the configuration."""
     made = []
 
-    def make(start=True, **members):
+    def make(prefix=(), **members):
         gateway = Gateway(Path(tempfile.mkdtemp(prefix="gateway-", dir=workspace)), sample_config(provider, **members),
-                          start=start)
+                          prefix=prefix)
         made.append(gateway)
         return gateway
 

@@ -106,7 +106,8 @@ def free_port():
 class Gateway:
     """One nomiqon-gateway on ports of its own. It may be stopped, killed and started again on the same data."""
 
-    def __init__(self, directory, config, start=True):
+    def __init__(self, directory, config, prefix=()):
+        self.prefix = prefix  # of the command line: a program that execs the gateway
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)  # the private PostgreSQL runs as another user when the tests run as root
@@ -117,15 +118,14 @@ class Gateway:
         self.base_url = f"http://127.0.0.1:{self.admin_port}"
         self.process = None
         self.write_config(config)
-        if start:
-            self.start()
+        self.start()
 
     def write_config(self, config):
         self.config = config
         self.config_file.write_text(json.dumps(config, indent=2))
 
     def command(self):
-        return [BIN / "nomiqon-gateway", "--config", self.config_file, "--data-dir", self.data_dir,
+        return [*self.prefix, BIN / "nomiqon-gateway", "--config", self.config_file, "--data-dir", self.data_dir,
                 "--proxy-listen", f"127.0.0.1:{self.proxy_port}", "--admin-listen", f"127.0.0.1:{self.admin_port}"]
 
     def start(self, seconds=60):

@@ -92,16 +92,20 @@ class SpendAuthorizerTest : public ::testing::Test {
     SpendRequest request() const { return request(claims()); }
 
     template <class T>
-    T run(asio::awaitable<T> work) {
+    static asio::awaitable<void> keep(asio::awaitable<T> work, std::optional<T>& result) {
+        result.emplace(co_await std::move(work));
+    }
+    template <class T>
+    static T run(asio::awaitable<T> work) {
         asio::io_context context;
         std::optional<T> result;
-        asio::co_spawn(context, std::move(work), [&](const std::exception_ptr& error, T value) {
+        asio::co_spawn(context, keep(std::move(work), result), [](const std::exception_ptr& error) {
             if (error) std::rethrow_exception(error);
-            result.emplace(std::move(value));
         });
         context.run();
         return std::move(*result);
     }
+
     std::expected<Reservation, Refusal> authorize(SpendRequest request) {
         return run(authorizer_.authorize(std::move(request)));
     }

@@ -47,9 +47,9 @@ class IpNetwork {
 /// Refused unless named: loopback, private, link-local (cloud metadata among them, Azure's public one too),
 /// carrier NAT, multicast, reserved, unspecified, documentation and benchmark ranges, unique-local IPv6 with
 /// Amazon's fd00:ec2::254, all IPv6 outside 2000::/3, Teredo and local NAT64 (64:ff9b:1::/48) altogether, and
-/// every other IPv6 form that carries an IPv4 address (mapped, compatible, NAT64, 6to4) of which the inner one
-/// is refused. A named IPv4 network admits its mapped form as well, and no other. Immutable; free to share
-/// between threads.
+/// every other IPv6 form that carries an IPv4 address (mapped, compatible, NAT64, 6to4) of which the inner
+/// one is refused. A named IPv4 network admits its mapped form as well, and no other. Immutable; free to
+/// share between threads.
 class AddressGuard {
   public:
     explicit AddressGuard(std::vector<IpNetwork> allowed) : allowed_(std::move(allowed)) {}

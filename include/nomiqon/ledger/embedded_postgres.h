@@ -23,7 +23,6 @@ struct EmbeddedPostgresOptions {
     Duration stop_timeout{30'000};   ///< for a fast shutdown; then an immediate one
     std::uintmax_t log_bytes = 8 * 1024 * 1024;  ///< of `postgres.log`, and of the older half beside it
     bool sync_to_disk = true;  ///< false: tests only; a crash of the machine loses the database
-    bool sync_to_disk = true;  ///< false is for tests: a crash of the machine loses the database
     std::shared_ptr<spdlog::logger> log = nullptr;  ///< may be null
 };
 
