@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 
 #include "nomiqon/core/time.h"
 
@@ -156,20 +157,23 @@ std::string short_time(std::string_view time) {
     return std::string{time.substr(0, 10)} + ' ' + std::string{time.substr(11, 8)} + 'Z';
 }
 
-Table table_of(const Json& rows) {
-    Table table;
-    std::vector<std::string> names;
+Table table_of(const Json& rows, const std::vector<std::string>& first) {
+    std::set<std::string> members;
+    std::set<std::string> texts;  // members that are not numbers throughout
     for (const auto& row : rows) {
         for (const auto& [name, value] : row.items()) {
-            const auto known = std::ranges::find(names, name);
-            const auto index = static_cast<std::size_t>(known - names.begin());
-            if (known == names.end()) {
-                names.push_back(name);
-                table.columns.push_back({.title = name, .right = true});
-            }
-            if (!value.is_null() && !is_number(value)) table.columns[index].right = false;
+            members.insert(name);
+            if (!value.is_null() && !is_number(value)) texts.insert(name);
         }
     }
+    std::vector<std::string> names;
+    for (const auto& name : first)
+        if (members.erase(name) > 0) names.push_back(name);
+    names.insert(names.end(), members.begin(), members.end());
+
+    Table table;
+    for (const auto& name : names)
+        table.columns.push_back({.title = name, .right = !texts.contains(name)});
     for (const auto& row : rows) {
         auto& cells = table.rows.emplace_back();
         for (const auto& name : names)

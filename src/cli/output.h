@@ -47,8 +47,8 @@ class Output {
 /// `2026-05-24T12:00:00.000Z` as `2026-05-24 12:00:00Z`; any other text as it is.
 [[nodiscard]] std::string short_time(std::string_view time);
 
-/// A table of whatever members the rows have, in the order of their first appearance; amounts and numbers to
-/// the right.
-[[nodiscard]] Table table_of(const Json& rows);
+/// A table of whatever members the rows have: those of `first` that there are, then the others; amounts and
+/// numbers to the right.
+[[nodiscard]] Table table_of(const Json& rows, const std::vector<std::string>& first);
 
 }  // namespace nomiqon::cli

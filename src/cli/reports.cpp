@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "agent_lookup.h"
 #include "commands.h"
 #include "inputs.h"
@@ -71,6 +73,18 @@ void print_spend(Context& context, const Json& spend) {
                         {"wallet balance", text_at(spend, {"wallet", "balance"})},
                         {"wallet reserved", text_at(spend, {"wallet", "reserved"})},
                         {"wallet available", text_at(spend, {"wallet", "available"})}});
+}
+
+/// The columns of a report, in the order in which they were asked for.
+std::vector<std::string> groups_of(std::string_view group_by) {
+    std::vector<std::string> groups;
+    while (!group_by.empty()) {
+        const auto name = group_by.substr(0, group_by.find(','));
+        group_by.remove_prefix(std::min(name.size() + 1, group_by.size()));
+        groups.emplace_back(name);
+        if (name == "agent") groups.emplace_back("agentId");
+    }
+    return groups;
 }
 
 }  // namespace
@@ -187,7 +201,7 @@ Outcome<void> report_spend(Context& context, const ReportSpend& options) {
         return {};
     }
     if (!report->is_array()) return failed("the gateway's report is no list");
-    context.out.table(table_of(*report), "nothing was spent in this time");
+    context.out.table(table_of(*report, groups_of(options.group_by)), "nothing was spent in this time");
     return {};
 }
 

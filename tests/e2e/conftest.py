@@ -28,7 +28,7 @@ def workspace():
     path = Path(tempfile.mkdtemp(prefix="nomiqon-e2e-"))
     path.chmod(0o755)
     yield path
-    shutil.rmtree(path, ignore_errors=True)
+    os.environ.get("NOMIQON_E2E_KEEP") or shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def test_header_limits_are_431(gateway):
 
 
 def test_a_body_beyond_the_limit_is_413(new_gateway):
-    gateway = new_gateway(limits={"bodyBytes": 1000, "headerTimeout": "1s", "idleTimeout": "1s",
+    gateway = new_gateway(limits={"bodyBytes": 1024, "headerTimeout": "1s", "idleTimeout": "1s",
                                   "clientHelloTimeout": "1s"})
     agent = gateway.api().agent()
     answer = gateway.raw(f"POST http://{SEARCH}/v1/chat/completions HTTP/1.1\r\n{HOST}Content-Length: 2000\r\n"

@@ -14,7 +14,7 @@ from harness import LLM, PLAIN_PRICE, SEARCH, SEARCH_PRICE, TUNNEL_PRICE, in_par
 
 
 def test_kill_9_under_load_loses_and_invents_nothing(new_gateway, provider):
-    gateway = new_gateway(reservation={"lease": "2s"})
+    gateway = new_gateway(reservation={"lease": "5s"})
     agent = gateway.api().agent(fund="100")
     before = len(provider.requests())
     stop, answered = threading.Event(), []

@@ -21,6 +21,11 @@ std::string answer_of(std::string_view body, const std::string& more = {},
 
 /// Answers each request's head with what the test says; remembers the heads.
 struct PlainTest : ::testing::Test {
+    std::mutex mutex;
+    std::vector<std::string> heads;
+    std::function<bool(Peer&, const std::string&)> answer = [](Peer& peer, const std::string&) {
+        return peer.send(answer_of("hello"));
+    };
     Origin origin{[this](Peer& peer) {
         while (true) {
             const std::string head = peer.read_head();
@@ -32,11 +37,6 @@ struct PlainTest : ::testing::Test {
             if (!answer(peer, head)) return;
         }
     }};
-    std::mutex mutex;
-    std::vector<std::string> heads;
-    std::function<bool(Peer&, const std::string&)> answer = [](Peer& peer, const std::string&) {
-        return peer.send(answer_of("hello"));
-    };
     World world;
     void SetUp() override { world.route_to("shop.example:80", origin); }
 
@@ -273,7 +273,8 @@ TEST_F(PlainTest, SlowUpstreamIs504AndOwedAsUnknown) {
 }
 
 TEST_F(PlainTest, ErrorsCostWhatTheMeteringRulesSay) {
-    const std::vector<std::pair<std::string, std::string>> cases{
+    static const std::vector<std::pair<std::string, std::string>> cases{
+        // outlives the origin's threads
         {answer_of("", "", "301 Moved"), "settled 0.000000"},
         {answer_of("no", "", "404 Not Found"), "settled 0.000000"},
         {answer_of("{}", "", "429 Too Many Requests"), "settled 0.000000"},
