@@ -167,7 +167,7 @@ show_ledger() {
     local name sums=() rows
     title "5. The ledger: who spent what"
     nq report spend --group-by crew,agent,host,day >"$tour/report" || fail "the report" "$gateway_log"
-    awk -v crew="$crew" 'NR == 1 || $0 ~ "(^| )" crew "( |$)" { print "  " $0 }' "$tour/report"
+    awk -v crew="$crew" 'NR == 1 || $1 == crew { print "  " $0 }' "$tour/report"
 
     for name in crew-planner crew-researcher crew-writer; do
         sums+=("$(nq agents show "$name" --json | field policy._computed.spentToday)" +)

@@ -101,10 +101,10 @@ int run(const Options& options, const Config& config) {
                                         {.audience = config.token.audience,
                                          .wait = config.reservation.wait,
                                          .require_allowlist = config.policy.require_allowlist}};
-    proxy::Proxy proxy{config, authorizer, log};
     Database database{config, ledger, log};
     std::atomic<bool> draining{false};
     std::atomic<bool> failed{false};
+    proxy::Proxy* proxy_stats = nullptr;  // the metrics page shows the proxy, which is built after the page
     admin::AdminServer admin{
         config,
         ledger,
@@ -115,8 +115,15 @@ int run(const Options& options, const Config& config) {
              if (!database.is_up()) return "waiting for the database";
              return ledger.is_available() ? "" : "the database is away";
          },
-         .metrics = [&] { return metrics_text(proxy.stats(), ledger.stats(), ledger.is_available()); }},
+         .metrics =
+             [&] { return metrics_text(proxy_stats->stats(), ledger.stats(), ledger.is_available()); }},
         log};
+    // The proxy connects to no listener of the gateway's own, so it must know the port that the admin one
+    // really has.
+    Config proxy_config = config;
+    proxy_config.admin_listen = admin.address();
+    proxy::Proxy proxy{proxy_config, authorizer, log};
+    proxy_stats = &proxy;
 
     const auto up = database.bring_up([&](const std::string& why) {
         log->critical("{}", why);

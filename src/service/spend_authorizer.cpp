@@ -27,10 +27,8 @@ bool is_only_held(RefusalCode code) {
            code == RefusalCode::spend_token_reserved;
 }
 
-// A CONNECT around requests that are read one by one admits, by `htm` CONNECT, every method inside.
-token::BoundRequest binding_of(const SpendRequest& request, const token::SpendToken& token) {
-    const bool by_connect = request.token_from_connect && token.htm == "CONNECT";
-    return {.method = by_connect ? std::string_view{"CONNECT"} : std::string_view{request.method},
+token::BoundRequest bound_request(const SpendRequest& request) {
+    return {.method = request.method,
             .scheme = request.scheme,
             .host = request.host.str(),
             .port = request.port,
@@ -139,7 +137,8 @@ asio::awaitable<std::expected<Reservation, Refusal>> SpendAuthorizer::authorize(
     auto proven = co_await impl_->prove(request);
     if (!proven) co_return std::unexpected{std::move(proven.error())};
 
-    if (auto mismatch = token::check_binding(proven->token, binding_of(request, proven->token))) {
+    const auto check = request.token_from_connect ? token::check_inner_binding : token::check_binding;
+    if (auto mismatch = check(proven->token, bound_request(request))) {
         impl_->record(request, *proven, mismatch->code, Usdc{});
         mismatch->agent = proven->agent->agent.str();
         co_return std::unexpected{std::move(*mismatch)};
@@ -152,14 +151,7 @@ asio::awaitable<std::expected<CheckedToken, Refusal>> SpendAuthorizer::check_tok
     if (!proven) co_return std::unexpected{std::move(proven.error())};
     const token::SpendToken& token = proven->token;
 
-    // Method and path are compared with each request inside; the origin is known now.
-    token::BoundRequest origin{
-        .method = token.htm ? std::string_view{*token.htm} : std::string_view{request.method},
-        .scheme = request.scheme,
-        .host = request.host.str(),
-        .port = request.port,
-        .path = token.htu ? std::optional<std::string_view>{token.htu->path} : std::nullopt};
-    std::optional<Refusal> refusal = token::check_binding(token, origin);
+    std::optional<Refusal> refusal = token::check_connect_binding(token, bound_request(request));
     if (!refusal) {
         const auto used =
             co_await impl_->ledger.is_token_used(proven->agent->agent, token.caid, token.exp, token.jti);
