@@ -1,6 +1,7 @@
 #include "database.h"
 
 #include <libpq-fe.h>
+#include <filesystem>
 
 #include "nomiqon/admin/admin_server.h"
 #include "nomiqon/ledger/migrations.h"
@@ -63,6 +64,9 @@ std::expected<void, std::string> Database::prepare() {
 
     ledger_.connect(roles->runtime_conninfo, roles->set_role);
     if (auto key = admin::ensure_first_api_key(config_, ledger_); !key) return std::unexpected{key.error()};
+    if (!std::filesystem::exists(config_.data_dir / "admin.key")) {
+        log_->info("no admin.key here: the gateway that came first to this database has it");
+    }
     up_ = true;
     return {};
 }

@@ -22,13 +22,24 @@ def pytest_sessionstart(session):
             pytest.exit(f"{BIN / program} is missing: build first, or set NOMIQON_BIN_DIR", returncode=3)
 
 
+def place_for_databases():
+    """In memory where there is room: each gateway's initdb and its removal take seconds on a disk that syncs. What is
+    killed here are processes, not machines."""
+    try:
+        if shutil.disk_usage("/dev/shm").free > 1 << 30:
+            return "/dev/shm"
+    except OSError:
+        pass
+    return None
+
+
 @pytest.fixture(scope="session")
 def workspace():
     # Not pytest's own tmp_path: PostgreSQL runs as another user when the tests run as root, and must get in.
-    path = Path(tempfile.mkdtemp(prefix="nomiqon-e2e-"))
+    path = Path(tempfile.mkdtemp(prefix="nomiqon-e2e-", dir=place_for_databases()))
     path.chmod(0o755)
     yield path
-    os.environ.get("NOMIQON_E2E_KEEP") or shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +77,4 @@ def new_gateway(workspace, provider):
     yield make
     for gateway in made:
         gateway.stop()
+        shutil.rmtree(gateway.directory, ignore_errors=True)

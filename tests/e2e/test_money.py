@@ -108,3 +108,26 @@ def test_stats_and_reports_agree_with_the_wallet(gateway, api):
     rows = api.get("/v1/reports/spend?group_by=agent,day,host")
     mine = [row for row in rows if agent.id in row.values() or agent.name in row.values()]
     assert len(mine) == 1 and Decimal(mine[0]["amount"]) == Decimal("0.006")
+
+
+def test_two_gateways_on_one_database_share_caps_and_freezes(gateway, new_gateway, provider, api):
+    second = new_gateway(database={"url": f"host='{gateway.data_dir}/postgres' user=nomiqon_owner dbname=nomiqon"})
+    agent = api.agent(dailyCap="0.35")
+    before = provider.connections()
+
+    def client(number):
+        sock, answer = (gateway, second)[number % 2].connect(agent, LLM)
+        return sock, answer.code or answer.status
+
+    results = in_parallel(40, client)
+    assert [code for _, code in results].count(200) == 7
+    assert provider.connections() - before == 7
+    for sock, _ in results:
+        sock.close()
+    assert agent.settled_spend() == 0
+
+    agent.update_policy(frozen=True)  # through the first one's API
+    sock, answer = second.connect(agent, LLM)
+    sock.close()
+    assert (answer.status, answer.code) == (403, "agent_frozen")
+    assert agent.check_ledger() == 0
