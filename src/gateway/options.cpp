@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <cstring>
+#include <string_view>
 
 namespace nomiqon::gateway {
 namespace {
@@ -10,6 +12,18 @@ std::optional<std::string> environment(const char* name) {
     const char* value = std::getenv(name);
     if (value == nullptr || *value == '\0') return std::nullopt;
     return value;
+}
+
+// A URL may hold a password, and every user of the machine can read a process's arguments.
+void hide_database_url(int argc, char** argv) {
+    constexpr std::string_view option{"--database-url"};
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view argument{argv[i]};
+        char* value = nullptr;
+        if (argument == option && i + 1 < argc) value = argv[i + 1];
+        if (argument.starts_with("--database-url=")) value = argv[i] + option.size() + 1;
+        if (value != nullptr) std::memset(value, '-', std::strlen(value));
+    }
 }
 
 }  // namespace
@@ -45,6 +59,7 @@ std::expected<Options, int> read_options(int argc, char** argv) {
         const int status = app.exit(error);
         return std::unexpected{status == 0 ? 0 : 2};
     }
+    hide_database_url(argc, argv);
     return options;
 }
 

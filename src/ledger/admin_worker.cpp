@@ -63,6 +63,14 @@ void AdminWorker::watch(Duration limit) {
     if (busy_.elapsed() > limit) session_.interrupt();
 }
 
+void AdminWorker::stop(Duration grace) {
+    const auto until = std::chrono::steady_clock::now() + grace;
+    while (!ended_ && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(Duration{5});
+    if (!ended_) session_.interrupt();
+    if (thread_.joinable()) thread_.join();
+}
+
 void AdminWorker::run() {
     while (auto call = queue_.pop()) {
         if (call->pending->is_abandoned()) continue;
@@ -73,6 +81,7 @@ void AdminWorker::run() {
         [[maybe_unused]] const bool in_time = call->pending->answer(std::move(result));
     }
     session_.close();
+    ended_ = true;
 }
 
 AdminWorker::Answer AdminWorker::answer(const Call& call) {

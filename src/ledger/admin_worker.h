@@ -35,6 +35,8 @@ class AdminWorker {
 
     AdminWorker(State& state, Queue& queue);
     void watch(Duration limit);
+    /// After the queue was stopped: waits for the call under way, at most for `grace`, then interrupts it.
+    void stop(Duration grace);
 
   private:
     void run();
@@ -44,6 +46,7 @@ class AdminWorker {
     Queue& queue_;
     Session session_;
     BusySince busy_;
+    std::atomic<bool> ended_{false};
     std::jthread thread_;
 };
 

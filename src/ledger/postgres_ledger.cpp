@@ -1,6 +1,8 @@
 #include "nomiqon/ledger/postgres_ledger.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <pqxx/nontransaction>
 #include <thread>
 
@@ -16,6 +18,7 @@ namespace asio = boost::asio;
 using Steady = std::chrono::steady_clock;
 
 constexpr unsigned admin_workers = 2;
+constexpr Duration admin_grace{1000};  // for a call that is under way when the gateway stops
 constexpr Duration watch_every{250};
 constexpr Duration watch_grace{1000};   // beyond the statement's own limit, before the socket is shut down
 constexpr Duration other_gateways{50};  // how often one looks whether another gateway has ended something
@@ -49,8 +52,11 @@ struct PostgresLedger::Impl {
     }
 
     void watch(const std::stop_token& stop) {
+        std::mutex mutex;
+        std::unique_lock lock{mutex};
+        std::condition_variable_any pause;
         while (!stop.stop_requested()) {
-            std::this_thread::sleep_for(watch_every);
+            pause.wait_for(lock, stop, watch_every, [] { return false; });
             const Duration limit = state.options.timeout + watch_grace;
             for (const auto& worker : workers)
                 worker->watch(limit);
@@ -86,8 +92,8 @@ struct PostgresLedger::Impl {
     std::unique_ptr<Maintenance> maintenance;
     AdminWorker::Queue calls;
     std::vector<std::unique_ptr<AdminWorker>> admins;
-    std::jthread watchdog;
     std::atomic<bool> stopped{false};
+    std::jthread watchdog;  // destroyed first: it looks at all of the above
 };
 
 PostgresLedger::PostgresLedger(Options options, std::shared_ptr<spdlog::logger> log)
@@ -105,7 +111,8 @@ void PostgresLedger::stop(Duration limit) {
     if (impl_->stopped.exchange(true)) return;
     const auto deadline = Steady::now() + limit;
     impl_->calls.stop();
-    impl_->admins.clear();
+    for (const auto& admin : impl_->admins)
+        admin->stop(admin_grace);
     for (const auto& worker : impl_->workers)
         worker->stop(deadline);
     impl_->maintenance->stop();
