@@ -1,16 +1,20 @@
 """kill -9, lost databases, signals: nothing is lost and nothing invented."""
 
+import json
 import os
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from decimal import Decimal
 
 import requests
+from nacl.signing import SigningKey
 
-from harness import LLM, PLAIN_PRICE, SEARCH, SEARCH_PRICE, TUNNEL_PRICE, in_parallel, read_answer, wait_until
+from harness import (BIN, LLM, PLAIN_PRICE, SEARCH, SEARCH_PRICE, TUNNEL_PRICE, free_port, in_parallel, mint, read_answer,
+                     sample_config, wait_until)
 
 
 def test_kill_9_under_load_loses_and_invents_nothing(new_gateway, provider):
@@ -190,3 +194,38 @@ def test_freezing_cuts_nothing_that_is_not_the_agents(gateway, provider, api):
         frozen.update_policy(frozen=True)
         tls.sendall(f"GET /search?q=unharmed HTTP/1.1\r\nHost: {SEARCH}\r\n\r\n".encode())
         assert read_answer(tls).status == 200
+
+
+def test_an_outside_database_is_waited_for_and_its_password_shown_to_nobody(tmp_path, provider):
+    proxy_port, admin_port = free_port(), free_port()
+    config = tmp_path / "gateway.json"
+    config.write_text(json.dumps(sample_config(provider)))
+    log = tmp_path / "gateway.log"
+    with open(log, "wb") as out:
+        gateway = subprocess.Popen(
+            [BIN / "nomiqon-gateway", "--config", config, "--data-dir", tmp_path / "data",
+             "--proxy-listen", f"127.0.0.1:{proxy_port}", "--admin-listen", f"127.0.0.1:{admin_port}",
+             "--database-url", f"postgresql://owner:open-sesame@127.0.0.1:{free_port()}/nomiqon"],
+            stdout=out, stderr=out)
+    try:
+        def answered():
+            try:
+                return requests.get(f"http://127.0.0.1:{admin_port}/readyz", timeout=5, proxies={"http": None})
+            except requests.ConnectionError:
+                return None
+
+        answer = wait_until(answered, 20, "the admin listener")
+        assert answer.status_code == 503 and "database" in answer.text
+        token = mint(SigningKey.generate())
+        with socket.create_connection(("127.0.0.1", proxy_port), timeout=10) as sock:
+            sock.sendall(f"CONNECT {SEARCH}:443 HTTP/1.1\r\nHost: {SEARCH}\r\n"
+                         f"Proxy-Authorization: Bearer {token}\r\n\r\n".encode())
+            answer = read_answer(sock)
+        assert (answer.status, answer.code) == (503, "ledger_unavailable")
+        assert b"open-sesame" not in open(f"/proc/{gateway.pid}/cmdline", "rb").read()
+        assert gateway.poll() is None
+    finally:
+        gateway.terminate()
+        status = gateway.wait(20)
+    assert status == 0
+    assert b"open-sesame" not in log.read_bytes()
