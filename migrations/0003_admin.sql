@@ -7,7 +7,8 @@
 -- freeze that was answered precedes every later reservation.
 --
 -- Errors for the caller: SQLSTATE NQ404 not_found, NQ409 conflict, NQ412 precondition_failed, NQ422 validation_error;
--- the message is a sentence, DETAIL the JSON pointer of what it is about.
+-- the message is a sentence, DETAIL the JSON pointer of what it is about. call_admin, which the gateway calls them by, makes
+-- values of these, so that a caller's mistakes don't fill the server's log.
 
 -- How the API writes things ------------------------------------------------------------------------------------------
 
@@ -34,6 +35,26 @@ language plpgsql set search_path = pg_catalog, nomiqon, pg_temp
 as $$
 begin
     raise exception using errcode = p_code, message = p_message, detail = p_param;
+end $$;
+
+-- Calls nomiqon.admin_<function>: {"answer": …}, or {"refusal": {sqlstate, message, detail}} with all that it did undone.
+-- Whatever else goes wrong is raised, and logged, as ever. Not SECURITY DEFINER: the caller needs its own right to call it.
+create function nomiqon.call_admin(p_function text, p_args jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, nomiqon, pg_temp
+as $$
+declare
+    v_answer jsonb;
+    v_state text;
+    v_message text;
+    v_detail text;
+begin
+    execute format('select nomiqon.%I($1)', 'admin_' || p_function) into v_answer using p_args;
+    return jsonb_build_object('answer', v_answer);
+exception
+    when sqlstate 'NQ403' or sqlstate 'NQ404' or sqlstate 'NQ409' or sqlstate 'NQ412' or sqlstate 'NQ422' then
+        get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_detail = pg_exception_detail;
+        return jsonb_build_object('refusal', jsonb_build_object('sqlstate', v_state, 'message', v_message,
+                                                                'detail', v_detail));
 end $$;
 
 -- A policy with all the members of its shape.
@@ -258,14 +279,36 @@ begin
     return v_answer;
 end $$;
 
--- `version` is the one that the caller saw; another one since then is NQ412, and nothing was changed. A document equal
--- to the current one makes no version.
+-- The policy that an update asks for, with the wallet locked. `partial` is merged into what is current now, not into what
+-- the caller saw, so that two changes of different members never refuse each other and a freeze can't lose a race;
+-- `seen` holds the members of it that the gateway judged the change by, and another value of theirs is NQ412.
+-- `document` replaces all, except that it never undoes a freeze: only a `frozen` that was asked for does.
+create function nomiqon.internal_next_policy(p_agent nomiqon.agents, p_args jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, nomiqon, pg_temp
+as $$
+declare
+    v_current jsonb;
+begin
+    if p_args -> 'document' is not null then
+        return (p_args -> 'document') || case when p_agent.frozen then '{"frozen": true}'::jsonb else '{}' end;
+    end if;
+    select p.document into v_current from nomiqon.policies p
+    where p.agent_id = p_agent.agent_id and p.version = p_agent.policy_version;
+    if exists (select from jsonb_each(p_args -> 'seen') s
+               where s.value is distinct from coalesce(v_current -> s.key, 'null')) then
+        perform nomiqon.internal_fail('NQ412', 'the policy was changed at the same time');
+    end if;
+    return jsonb_strip_nulls(v_current || coalesce(p_args -> 'partial', '{}'));
+end $$;
+
+-- `version` is the one that the caller saw; another one since then is NQ412, and nothing was changed. A policy that says
+-- the same as the current one makes no version.
 create function nomiqon.admin_update_agent(p_args jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, nomiqon, pg_temp
 as $$
 declare
     v_agent nomiqon.agents;
-    v_document jsonb := p_args -> 'document';
+    v_document jsonb;
     v_metadata jsonb;
     v_answer jsonb := nomiqon.internal_begin(p_args);
 begin
@@ -292,8 +335,9 @@ begin
         update nomiqon.agents set metadata = v_metadata where agent_id = v_agent.agent_id;
     end if;
 
-    if v_document is not null and v_document is distinct from (
-            select p.document from nomiqon.policies p
+    v_document := nomiqon.internal_next_policy(v_agent, p_args);
+    if nomiqon.internal_policy_members(v_document) <> (
+            select nomiqon.internal_policy_members(p.document) from nomiqon.policies p
             where p.agent_id = v_agent.agent_id and p.version = v_agent.policy_version) then
         insert into nomiqon.policies (agent_id, version, policy_id, document, created_by, reason)
         select v_agent.agent_id, p.version + 1, p.policy_id, v_document, p_args ->> 'by', p_args ->> 'reason'
@@ -470,6 +514,7 @@ begin
     where o.caid = p_args ->> 'caid';
     v_refusal := case
         when not found then 'spend_token_invalid'
+        when p_args ->> 'claimed_agent' <> v_caid.agent_id then 'spend_token_invalid'
         when (p_args ->> 'exp')::bigint <= extract(epoch from clock_timestamp()) then 'spend_token_expired'
         when nomiqon.is_token_used(v_caid.agent_id, v_caid.caid, (p_args ->> 'exp')::bigint, p_args ->> 'jti')
             then 'spend_token_replayed'

@@ -56,8 +56,9 @@ Awaitable<Outcome> get_own_spend(const Context& context, const ApiRequest& reque
                                       .audience = context.config.token.audience};
     const auto token = token::verify(request.bearer, verify);
     if (!token) co_return std::unexpected(from_refusal(token.error().code));
-    auto found = co_await read(context, "get_own_spend",
-                               {{"caid", token->caid.str()}, {"exp", token->exp}, {"jti", token->jti}});
+    json arguments{{"caid", token->caid.str()}, {"exp", token->exp}, {"jti", token->jti}};
+    if (request.claimed_agent) arguments["claimed_agent"] = *request.claimed_agent;
+    auto found = co_await read(context, "get_own_spend", std::move(arguments));
     if (!found) co_return std::unexpected(found.error());
     if (found->contains("refusal")) {
         const auto code = refusal_from_name(found->at("refusal").get_ref<const std::string&>());

@@ -167,7 +167,7 @@ Awaitable<Result<Principal>> Api::authenticate(std::string_view key) {
     co_return std::unexpected(unauthorized("this API key is unknown or was revoked"));
 }
 
-Awaitable<Outcome> Api::answer(const HttpRequest& request) {
+Awaitable<Outcome> Api::answer(const HttpRequest& request, bool& had_key) {
     if (const auto version = check_version(request); !version) co_return std::unexpected(version.error());
     auto match = find_route(request.method, path_of(request.target));
     if (!match) co_return std::unexpected(match.error());
@@ -180,6 +180,7 @@ Awaitable<Outcome> Api::answer(const HttpRequest& request) {
     if (route.scope != Scope::token) {
         auto principal = co_await authenticate(call.bearer);
         if (!principal) co_return std::unexpected(principal.error());
+        had_key = true;
         if (!principal->may(route.scope)) {
             co_return std::unexpected(forbidden(route.scope == Scope::full
                                                     ? "this needs a key with scope `full`"
@@ -197,6 +198,9 @@ Awaitable<Outcome> Api::answer(const HttpRequest& request) {
     const auto if_match = read_if_match(request);
     if (!if_match) co_return std::unexpected(if_match.error());
     call.if_match = *if_match;
+    auto claimed_agent = header(request, "x-nomiqon-agent-id", "X-Nomiqon-Agent-Id");
+    if (!claimed_agent) co_return std::unexpected(claimed_agent.error());
+    call.claimed_agent = *std::move(claimed_agent);
 
     auto idempotency = read_idempotency(request, call.principal);
     if (!idempotency) co_return std::unexpected(idempotency.error());
@@ -223,12 +227,14 @@ Awaitable<HttpResponse> Api::handle(HttpRequest request) {
     }
     const auto request_id = RequestId::generate().str();
     Outcome outcome = std::unexpected(internal_error());
+    bool had_key = false;
     try {
-        outcome = co_await answer(request);
+        outcome = co_await answer(request, had_key);
     } catch (const std::exception& problem) {
         context_.log->error("{} {} of the admin API failed: {}", request_id, request.method, problem.what());
     }
     auto response = envelope(outcome, request_id);
+    response.had_key = had_key;
     if (!outcome && response.status >= 500) {
         context_.log->warn("{} {} {} answered {}", request_id, request.method, path, outcome.error().code);
     }
@@ -305,10 +311,12 @@ std::optional<HttpResponse> Api::page(const HttpRequest& request, std::string_vi
     } else {
         return std::nullopt;
     }
-    if (request.method != "GET") {
-        return envelope(std::unexpected(ApiError{
-                            .code = "method_not_allowed", .message = "this path takes GET", .allow = "GET"}),
-                        RequestId::generate().str());
+    // RFC 9110 section 9.3.2: HEAD answers as GET would; the listener leaves the body out.
+    if (request.method != "GET" && request.method != "HEAD") {
+        return envelope(
+            std::unexpected(ApiError{
+                .code = "method_not_allowed", .message = "this path takes GET", .allow = "GET, HEAD"}),
+            RequestId::generate().str());
     }
     return response;
 }

@@ -43,6 +43,7 @@ struct HttpResponse {
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers{};
     std::string body{};
+    bool had_key = false;  ///< the request came with a good API key; never sent
 };
 
 /// What a call needs of its API key. `token`: none; its bearer is a spend token.
@@ -66,6 +67,7 @@ struct ApiRequest {
     std::string bearer{};
     std::optional<json> idempotency{};  ///< as nomiqon.internal_begin takes it
     std::optional<std::int32_t> if_match{};
+    std::optional<std::string> claimed_agent{};  ///< X-Nomiqon-Agent-Id; must be the agent of a spend token
 };
 
 struct Answer {
@@ -112,7 +114,7 @@ class Api {
     [[nodiscard]] HttpResponse refuse(ApiError error, int status);
 
   private:
-    Awaitable<Outcome> answer(const HttpRequest& request);
+    Awaitable<Outcome> answer(const HttpRequest& request, bool& had_key);
     Awaitable<Result<Principal>> authenticate(std::string_view key);
     [[nodiscard]] std::optional<HttpResponse> page(const HttpRequest& request, std::string_view path) const;
     [[nodiscard]] std::string metrics() const;

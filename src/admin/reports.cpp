@@ -43,8 +43,9 @@ Result<std::vector<std::string>> read_groups(const Query& query) {
         }
         groups.push_back(std::move(name));
     }
-    if (groups.size() > most_groups)
-        return std::unexpected(validation_error("has at most 8 groups", "/group_by"));
+    // Splitting an empty text gives no part at all, not an empty one.
+    if (groups.empty() || groups.size() > most_groups)
+        return std::unexpected(validation_error("must name 1 to 8 groups", "/group_by"));
     return groups;
 }
 

@@ -1,6 +1,8 @@
 // The listener: HTTP/1.1 (RFC 9112) by Beast, one coroutine a connection, all on one thread. What a request
 // means is the Api's business.
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,12 +12,15 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <system_error>
 #include <thread>
+#include <tuple>
 
 #include "api.h"
 
@@ -28,9 +33,12 @@ namespace http = boost::beast::http;
 using asio::ip::tcp;
 
 constexpr std::uint32_t header_bytes = 16 * 1024;
+constexpr std::chrono::seconds first_byte_timeout{3};  // of a connection that has asked for nothing yet
 constexpr std::chrono::seconds request_timeout{30};  // from a request's first byte, or of idling, to its last
 constexpr std::chrono::seconds answer_timeout{30};   // to write an answer
+constexpr std::chrono::milliseconds linger{200};     // for what a refused client still sends
 constexpr std::chrono::milliseconds stop_limit{1000};
+constexpr int most_turned_away = 64;  // that are given this time at once; more are closed without
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 using Message = http::request<http::string_body>;
@@ -53,7 +61,8 @@ HttpRequest to_request(Message&& message) {
     return request;
 }
 
-http::response<http::string_body> to_message(HttpResponse&& response, bool keep_alive) {
+/// `to_head`: for HEAD, whose answer has all of GET's but the body (RFC 9110 section 9.3.2).
+http::response<http::string_body> to_message(HttpResponse&& response, bool keep_alive, bool to_head) {
     http::response<http::string_body> message;
     message.version(11);
     message.result(static_cast<unsigned>(response.status));
@@ -64,16 +73,32 @@ http::response<http::string_body> to_message(HttpResponse&& response, bool keep_
     message.body() = std::move(response.body);
     message.keep_alive(keep_alive);
     message.prepare_payload();
+    if (to_head) message.body().clear();
     return message;
 }
 
 }  // namespace
 
 struct AdminServer::Impl {
-    /// A connection, owned by its coroutine; listed, so that a stop can end the idle ones.
+    enum class Phase : std::uint8_t { reading, handling, writing };
+    /// A connection, owned by its coroutine; listed, so that a stop can end the idle ones, and a new one can
+    /// take the place of an idle one.
     struct Connection {
         beast::tcp_stream stream;
-        bool busy = false;
+        Phase phase = Phase::reading;
+        std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();  ///< in this phase
+        bool had_key = false;  ///< its last request came with a good API key
+        bool evicted = false;
+
+        void enter(Phase next) {
+            phase = next;
+            since = std::chrono::steady_clock::now();
+        }
+        /// Strangers may be put out whenever no request of theirs is being decided, even while they are
+        /// slow to send or to read; who showed a key, only between requests.
+        [[nodiscard]] bool may_be_evicted() const {
+            return phase == Phase::reading || (phase == Phase::writing && !had_key);
+        }
     };
 
     Impl(const Config& config, ledger::AdminStore& store, const Clock& clock, AdminHooks hooks,
@@ -115,9 +140,56 @@ struct AdminServer::Impl {
                 co_await pause.async_wait(as_result);
                 continue;
             }
-            if (connections.size() >= limits.admin_connections) continue;  // closes it
-            asio::co_spawn(io, serve(std::move(socket)),
-                           [this](const std::exception_ptr& problem) { report(problem); });
+            if (connections.size() < limits.admin_connections || evict_one()) {
+                asio::co_spawn(io, serve(std::move(socket)),
+                               [this](const std::exception_ptr& problem) { report(problem); });
+            } else if (turned_away < most_turned_away) {
+                asio::co_spawn(io, turn_away(std::move(socket)),
+                               [this](const std::exception_ptr& problem) { report(problem); });
+            }
+        }
+    }
+
+    /// Makes room: whoever can connect could otherwise hold every place with silence, and keep the operator
+    /// from the kill switch. Strangers go first, then the longest idle.
+    bool evict_one() {
+        const auto rank = [](const Connection* one) {
+            return std::tuple{!one->may_be_evicted(), one->had_key, one->since};
+        };
+        const auto first = std::ranges::min_element(connections, {}, rank);
+        if (first == connections.end() || !(*first)->may_be_evicted()) return false;
+        Connection& victim = **first;
+        victim.evicted = true;
+        victim.stream.close();
+        connections.erase(first);  // its coroutine ends in a moment
+        return true;
+    }
+
+    asio::awaitable<void> turn_away(tcp::socket socket) {
+        ++turned_away;
+        const std::unique_ptr<int, void (*)(int*)> leaving{&turned_away, [](int* count) { --*count; }};
+        beast::tcp_stream stream{std::move(socket)};
+        auto message = to_message(
+            api.refuse({.code = "unavailable",
+                        .message = "too many connections are being answered; try again in a moment",
+                        .retry_after = 1},
+                       503),
+            false, false);
+        stream.expires_after(linger);
+        auto [error, written] = co_await http::async_write(stream, message, as_result);
+        if (!error) co_await drain(stream);
+    }
+
+    /// Reads what a refused client still sends, briefly: closing on unread bytes would reset the connection
+    /// and take the answer with it (RFC 9112 section 9.6).
+    asio::awaitable<void> drain(beast::tcp_stream& stream) {
+        boost::system::error_code ignored;
+        stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+        stream.expires_after(linger);
+        std::array<char, 16 * 1024> unread{};
+        for (int reads = 0; reads < 256 && !stopping; ++reads) {
+            auto [error, count] = co_await stream.async_read_some(asio::buffer(unread), as_result);
+            if (error) break;
         }
     }
 
@@ -134,6 +206,10 @@ struct AdminServer::Impl {
         Connection connection{beast::tcp_stream{std::move(socket)}};
         const Listed listed{*this, &connection};
         beast::flat_buffer buffer{header_bytes + 64 * 1024};
+        connection.stream.expires_after(first_byte_timeout);
+        auto [silence, count] = co_await connection.stream.async_read_some(buffer.prepare(4096), as_result);
+        if (silence) co_return;
+        buffer.commit(count);
         bool keep_alive = true;
         while (keep_alive && !stopping) {
             http::request_parser<http::string_body> parser;
@@ -141,6 +217,8 @@ struct AdminServer::Impl {
             parser.body_limit(limits.admin_body_bytes);
             connection.stream.expires_after(request_timeout);
             auto [error, read] = co_await http::async_read(connection.stream, buffer, parser, as_result);
+            if (connection.evicted) co_return;
+            const bool to_head = parser.is_header_done() && parser.get().method() == http::verb::head;
             HttpResponse response;
             if (error) {
                 auto refusal = refusal_of(error);
@@ -148,29 +226,21 @@ struct AdminServer::Impl {
                 response = *std::move(refusal);
                 keep_alive = false;
             } else {
-                connection.busy = true;
+                connection.enter(Phase::handling);
                 keep_alive = parser.get().keep_alive();
                 connection.stream.expires_never();  // the store has its own time limit
                 response = co_await api.handle(to_request(parser.release()));
             }
+            connection.had_key = response.had_key;
+            connection.enter(Phase::writing);
             keep_alive = keep_alive && !stopping;
-            auto message = to_message(std::move(response), keep_alive);
+            auto message = to_message(std::move(response), keep_alive, to_head);
             connection.stream.expires_after(answer_timeout);
             auto [write_error, written] = co_await http::async_write(connection.stream, message, as_result);
-            connection.busy = false;
-            if (write_error) co_return;
+            connection.enter(Phase::reading);
+            if (write_error || connection.evicted) co_return;
         }
-        boost::system::error_code ignored;
-        connection.stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
-        // The rest of what a refused client still sends, briefly: closing on unread bytes would reset the
-        // connection and take the answer with it (RFC 9112 section 9.6).
-        connection.stream.expires_after(std::chrono::milliseconds{200});
-        for (int reads = 0; reads < 64 && !stopping; ++reads) {
-            buffer.clear();
-            auto [error, count] =
-                co_await connection.stream.async_read_some(buffer.prepare(64 * 1024), as_result);
-            if (error) break;
-        }
+        co_await drain(connection.stream);
     }
 
     /// What to answer to a request that could not be read; nothing when there was none.
@@ -207,7 +277,7 @@ struct AdminServer::Impl {
 
     void close(bool busy_too) {
         for (auto* connection : connections) {
-            if (busy_too || !connection->busy) connection->stream.cancel();
+            if (busy_too || connection->phase == Phase::reading) connection->stream.cancel();
         }
     }
 
@@ -238,6 +308,7 @@ struct AdminServer::Impl {
     ListenAddress bound;
     Api api;
     std::set<Connection*> connections;  // the thread's own, like `stopping`
+    int turned_away = 0;
     bool stopping = false;
     std::mutex mutex;
     std::condition_variable has_ended;

@@ -20,6 +20,17 @@ std::string_view code_of(std::string_view sqlstate) {
     return "internal_error";
 }
 
+/// What nomiqon.call_admin answered: a caller's mistake is a value there.
+AdminWorker::Answer read_answer(const pqxx::result& rows) {
+    auto document = nlohmann::json::parse(rows.at(0).at(0).c_str());
+    if (const auto found = document.find("refusal"); found != document.end()) {
+        return std::unexpected{
+            AdminError{std::string{code_of(found->at("sqlstate").get_ref<const std::string&>())},
+                       found->at("message").get<std::string>(), found->at("detail").get<std::string>()}};
+    }
+    return std::move(document.at("answer"));
+}
+
 bool is_function_name(std::string_view name) {
     return !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string_view::npos;
 }
@@ -88,7 +99,7 @@ AdminWorker::Answer AdminWorker::answer(const Call& call) {
     if (!is_function_name(call.function)) {
         return std::unexpected{AdminError{"internal_error", "no such function", {}}};
     }
-    const std::string statement = "select nomiqon.admin_" + call.function + "($1::jsonb)::text";
+    const std::string statement = "select nomiqon.call_admin('" + call.function + "', $1::jsonb)::text";
     for (int tries = 1;; ++tries) {
         bool was_sent = false;
         try {
@@ -97,8 +108,7 @@ AdminWorker::Answer AdminWorker::answer(const Call& call) {
             const pqxx::result rows = tx.exec_params(statement, to_parameter(call.arguments));
             tx.commit();
             state_.contact(true);
-            if (rows.empty() || rows[0][0].is_null()) return nlohmann::json(nullptr);
-            return nlohmann::json::parse(rows[0][0].c_str());
+            return read_answer(rows);
         } catch (const std::exception& error) {
             const DatabaseError described = describe(error);
             if (described.failure == Failure::transient && tries < attempts) continue;
@@ -109,9 +119,6 @@ AdminWorker::Answer AdminWorker::answer(const Call& call) {
                 state_.contact(false, described.message);
                 return std::unexpected{AdminError{"unavailable", "the database can't be reached", {}}};
             }
-            const std::string_view code = code_of(described.sqlstate);
-            if (code != "internal_error")
-                return std::unexpected{AdminError{std::string{code}, described.message, described.detail}};
             state_.log->error("admin_{} failed: {} ({})", call.function, described.message,
                               described.sqlstate);
             return std::unexpected{

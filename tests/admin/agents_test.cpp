@@ -1,3 +1,5 @@
+#include <atomic>
+
 #include "api_world.h"
 
 namespace nomiqon::admin {
@@ -155,6 +157,118 @@ TEST_F(AgentsTest, ParallelPatchesAllTakeEffect) {
     EXPECT_EQ(agent["policy"]["version"], 4);
     for (const std::string member : {"dailyCap", "totalCap", "maxPerRequest"})
         EXPECT_EQ(agent["policy"][member], "7");
+}
+
+TEST_F(AgentsTest, ChangesOfDifferentMembersNeverRefuseEachOther) {
+    const auto path = "/v1/agents/" + make_agent("a");
+    const std::vector<json> changes{
+        {{"dailyCap", "7"}},
+        {{"totalCap", "8"}},
+        {{"maxPerRequest", "9"}},
+        {{"allowlist", {"x.com"}}},
+        {{"blocklist", {"y.com"}}},
+        {{"activeFrom", "2026-01-01T00:00:00Z"}},
+        {{"activeUntil", "2030-01-01T00:00:00Z"}},
+        {{"activeHours", {{"timezone", "UTC"}, {"from", "08:00"}, {"to", "18:00"}}}}};
+    std::vector<std::future<Answered>> patches;
+    for (int round = 0; round < 3; ++round) {
+        for (const auto& change : changes)
+            patches.push_back(send_in_parallel("PATCH", path, {{"policy", change}}));
+    }
+    for (auto& one : patches) {
+        const auto answered = one.get();
+        EXPECT_EQ(answered.status, 200) << answered.response.body;
+    }
+    const auto policy = get(path).data["policy"];
+    for (const auto& change : changes) {
+        for (const auto& item : change.items())
+            EXPECT_EQ(policy[item.key()], item.value());
+    }
+    EXPECT_EQ(policy["version"], 9) << "one for each change, none for a repetition";
+}
+
+TEST_F(AgentsTest, TheKillSwitchLosesNoRace) {
+    const auto path = "/v1/agents/" + make_agent("a");
+    std::atomic<bool> done{false};
+    std::vector<std::future<int>> others;
+    for (int thread = 0; thread < 6; ++thread) {
+        others.push_back(std::async(std::launch::async, [&, thread] {
+            int failed = 0;
+            for (int i = 0; !done; ++i) {
+                const json cap{{"policy", {{"dailyCap", std::to_string(thread * 100'000 + i)}}}};
+                failed += send_in_parallel("PATCH", path, cap).get().status != 200;
+            }
+            return failed;
+        }));
+    }
+    for (int i = 0; i < 20; ++i) {
+        const bool frozen = i % 2 == 0;
+        const auto answered = patch(path, {{"policy", {{"frozen", frozen}}}});
+        EXPECT_EQ(answered.status, 200) << answered.response.body;
+        EXPECT_EQ(answered.data["policy"]["frozen"], frozen);
+    }
+    done = true;
+    for (auto& one : others)
+        EXPECT_EQ(one.get(), 0);
+}
+
+TEST_F(AgentsTest, ThePartsOfATimeRangeAreJudgedTogetherEvenInARace) {
+    const auto path = "/v1/agents/" + make_agent("a");
+    const json begins{{"policy", {{"activeFrom", "2030-01-01T00:00:00Z"}}}};
+    const json ends{{"policy", {{"activeUntil", "2029-01-01T00:00:00Z"}}}};
+    auto first = send_in_parallel("PATCH", path, begins);
+    auto second = send_in_parallel("PATCH", path, ends);
+    const auto one = first.get().status;
+    const auto other = second.get().status;
+    EXPECT_EQ(std::min(one, other), 200);
+    EXPECT_EQ(std::max(one, other), 422);
+}
+
+TEST_F(AgentsTest, OnlyAFrozenThatWasAskedForUndoesAFreeze) {
+    const auto path = "/v1/agents/" + make_agent("a");
+    const auto open = post("/v1/policies", {{"name", "open"}, {"dailyCap", "3"}}).data["id"];
+    const auto thawed = post("/v1/policies", {{"name", "thawed"}, {"frozen", false}}).data["id"];
+    const auto shut = post("/v1/policies", {{"name", "shut"}, {"frozen", true}}).data["id"];
+    ASSERT_EQ(patch(path, {{"policy", {{"frozen", true}}}}).status, 200);
+    for (const auto& id : {open, thawed}) {
+        const auto answered = patch(path, {{"policyId", id}});
+        EXPECT_EQ(answered.status, 200);
+        EXPECT_EQ(answered.data["policy"]["frozen"], true);
+        EXPECT_EQ(value("select frozen from nomiqon.agents"), "t");
+    }
+    const auto null = patch(path, {{"policy", {{"frozen", nullptr}}}});
+    EXPECT_EQ(null.status, 422);
+    EXPECT_EQ(null.param(), "/policy/frozen");
+    EXPECT_EQ(patch(path, {{"policy", {{"frozen", nullptr}, {"dailyCap", "1"}}}}).status, 422);
+    EXPECT_EQ(patch(path, {{"policy", {{"frozen", "no"}}}}).param(), "/policy/frozen");
+    EXPECT_EQ(value("select frozen from nomiqon.agents"), "t");
+
+    const auto freed = patch(path, {{"policy", {{"frozen", false}}}});
+    EXPECT_EQ(freed.data["policy"]["frozen"], false);
+    EXPECT_EQ(patch(path, {{"policy", {{"frozen", false}}}}).data["policy"]["version"],
+              freed.data["policy"]["version"]);
+    EXPECT_EQ(patch(path, {{"policyId", shut}}).data["policy"]["frozen"], true) << "a template may freeze";
+    EXPECT_EQ(patch(path, {{"policy", {{"frozen", false}}}}, {{"if-match", "1"}}).status, 412);
+}
+
+TEST_F(AgentsTest, TheKillSwitchWorksOnAPolicyThatTheConfigurationRefusesByNow) {
+    const auto path = "/v1/agents/" + make_agent("a");
+    config_.policy.require_allowlist = true;
+    EXPECT_EQ(patch(path, {{"policy", {{"dailyCap", "1"}}}}).param(), "/policy/allowlist");
+    EXPECT_EQ(patch(path, {{"policy", {{"frozen", true}}}}).data["policy"]["frozen"], true);
+}
+
+TEST_F(AgentsTest, ARefusalLeavesNothingBehindAndRaisesNothing) {
+    const auto path = "/v1/agents/" + make_agent("a");
+    make_agent("taken");
+    const json both{{"name", "free"}, {"policy", {{"dailyCap", "1"}}}, {"metadata", {{"k", "v"}}}};
+    EXPECT_EQ(patch(path, both, {{"if-match", "7"}, {"idempotency-key", "k"}}).status, 412);
+    EXPECT_EQ(patch(path, {{"name", "taken"}, {"metadata", {{"k", "v"}}}}).param(), "/name");
+    EXPECT_EQ(get(path).data["metadata"], json::object());
+    EXPECT_EQ(value("select count(*) from nomiqon.idempotency_keys"), "0");
+    EXPECT_EQ(value("select nomiqon.call_admin('get_agent', '{\"agent\": \"x\"}') #>> '{refusal,sqlstate}'"),
+              "NQ404")
+        << "an error that is raised would be in the server's log";
 }
 
 TEST_F(AgentsTest, MetadataMergesAndNullRemoves) {

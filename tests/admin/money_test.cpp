@@ -71,6 +71,10 @@ TEST_F(MoneyTest, AnAgentSeesItsOwnSpendByItsToken) {
     ASSERT_EQ(mine.status, 200) << mine.response.body;
     EXPECT_EQ(mine.data["left"], "4.000000");
     EXPECT_EQ(send(token, "GET", "/v1/me").status, 200) << "not consumed";
+    EXPECT_EQ(send(token, "GET", "/v1/me", "", {{"x-nomiqon-agent-id", id}}).status, 200);
+    const auto claimed = send(token, "GET", "/v1/me", "", {{"x-nomiqon-agent-id", make_agent("other")}});
+    EXPECT_EQ(claimed.status, 401);
+    EXPECT_EQ(claimed.code(), "spend_token_invalid");
 
     EXPECT_EQ(send("", "GET", "/v1/me").code(), "spend_token_missing");
     EXPECT_EQ(send(key_, "GET", "/v1/me").code(), "spend_token_invalid");
@@ -202,6 +206,8 @@ TEST_F(MoneyTest, ReportsGroupByWhatFinanceAsks) {
     EXPECT_EQ(get("/v1/reports/spend?group_by=metadata.it's").param(), "/group_by");
     EXPECT_EQ(get("/v1/reports/spend?group_by=agent,agent").param(), "/group_by");
     EXPECT_EQ(get("/v1/reports/spend?group_by=colour").param(), "/group_by");
+    for (const std::string list : {"", ",", "agent,"})
+        EXPECT_EQ(get("/v1/reports/spend?group_by=" + list).param(), "/group_by") << list;
     EXPECT_EQ(get("/v1/reports/spend?format=xml").param(), "/format");
 }
 

@@ -20,6 +20,7 @@ class ServerTest : public StoreTest {
         StoreTest::SetUp();
         config_.admin_listen.port = 0;
         config_.limits.admin_body_bytes = 1000;
+        config_.limits.admin_connections = most_connections;
         authorizer_ = std::make_unique<service::SpendAuthorizer>(
             *store_, clock_, std::make_shared<const metering::RouteTable>(std::vector<nomiqon::Route>{}),
             service::SpendAuthorizer::Options{});
@@ -48,6 +49,16 @@ class ServerTest : public StoreTest {
         return answer;
     }
 
+    /// Blocks until the other side closes; what it sent.
+    static std::string read_all(tcp::socket& socket) {
+        std::string answer;
+        boost::system::error_code ignored;
+        boost::asio::read(socket, boost::asio::dynamic_buffer(answer), ignored);
+        return answer;
+    }
+
+    static constexpr std::size_t most_connections = 8;
+    static constexpr const char* healthz = "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n";
     boost::asio::io_context io_;
     std::unique_ptr<service::SpendAuthorizer> authorizer_;
     std::unique_ptr<AdminServer> server_;
@@ -70,6 +81,90 @@ TEST_F(ServerTest, RefusesWhatIsNoRequest) {
                     .starts_with("HTTP/1.1 413"));
     EXPECT_TRUE(exchange("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 200"))
         << "serves on";
+}
+
+TEST_F(ServerTest, IdleConnectionsLockNobodyOut) {
+    std::vector<tcp::socket> silent;
+    for (std::size_t i = 0; i < 3 * most_connections; ++i) {
+        silent.push_back(connect());
+        // Every second one is in the middle of a request that never ends.
+        if (i % 2 == 0) boost::asio::write(silent.back(), boost::asio::buffer("GET /v1/ag", 10));
+    }
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_TRUE(exchange(healthz).starts_with("HTTP/1.1 200"));
+    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds{1});
+    EXPECT_EQ(read_all(silent.front()), "") << "the longest idle one made room";
+}
+
+TEST_F(ServerTest, AStrangersPlaceGoesBeforeAKeyHolders) {
+    const auto key = new_api_key();
+    value("insert into nomiqon.api_keys (key_id, name, key_hash, scopes, created_by) values ('" +
+          ApiKeyId::generate().str() + "', 'test', '" + sha256_hex(key) + "', '{full}', 'test')");
+    const auto request = "GET /v1/agents HTTP/1.1\r\nAuthorization: Bearer " + key + "\r\n\r\n";
+    auto holder = connect();
+    boost::asio::write(holder, boost::asio::buffer(request));
+    std::string first(12, ' ');
+    boost::asio::read(holder, boost::asio::buffer(first));
+    ASSERT_EQ(first, "HTTP/1.1 200");
+    std::vector<tcp::socket> silent;
+    for (std::size_t i = 0; i < 2 * most_connections; ++i)
+        silent.push_back(connect());
+    EXPECT_TRUE(exchange(healthz).starts_with("HTTP/1.1 200"));
+    boost::asio::write(holder, boost::asio::buffer(std::string{healthz}));
+    EXPECT_NE(read_all(holder).find("HTTP/1.1 200"), std::string::npos) << "still served";
+}
+
+TEST_F(ServerTest, WhereAllAreBeingAnsweredANewOneIsToldSo) {
+    // The table is locked, so that every key's look-up waits.
+    auto lock = std::async(std::launch::async, [this] {
+        value("begin; lock table nomiqon.api_keys in access exclusive mode; select pg_sleep(1.5); commit");
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds{300});
+    std::vector<tcp::socket> waiting;
+    const auto request =
+        "GET /v1/agents HTTP/1.1\r\nConnection: close\r\nAuthorization: Bearer " + new_api_key() + "\r\n\r\n";
+    for (std::size_t i = 0; i < most_connections; ++i) {
+        waiting.push_back(connect());
+        boost::asio::write(waiting.back(), boost::asio::buffer(request));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{200});
+    const auto answer = exchange(healthz);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 503")) << answer;
+    EXPECT_NE(answer.find("\"unavailable\""), std::string::npos);
+    EXPECT_NE(answer.find("Retry-After: 1"), std::string::npos);
+    lock.get();
+    for (auto& one : waiting)
+        EXPECT_TRUE(read_all(one).starts_with("HTTP/1.1 401"));
+    EXPECT_TRUE(exchange(healthz).starts_with("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, AConnectionThatAsksForNothingIsClosedSoon) {
+    auto silent = connect();
+    auto kept = connect();
+    boost::asio::write(kept, boost::asio::buffer(std::string{"GET /healthz HTTP/1.1\r\n\r\n"}));
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_EQ(read_all(silent), "");
+    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::milliseconds{4500});
+    boost::asio::write(kept, boost::asio::buffer(std::string{healthz}));
+    const auto answers = read_all(kept);
+    EXPECT_NE(answers.find("HTTP/1.1 200", 1), std::string::npos) << "one that has asked may be idle longer";
+}
+
+TEST_F(ServerTest, AnAnswerToHeadHasNoBody) {
+    const auto head = [&](const std::string& path) {
+        return exchange("HEAD " + path + " HTTP/1.1\r\nConnection: close\r\n\r\n");
+    };
+    const auto health = head("/healthz");
+    EXPECT_TRUE(health.starts_with("HTTP/1.1 200")) << health;
+    EXPECT_NE(health.find("Content-Length: 3\r\n"), std::string::npos) << "GET's";
+    for (const std::string path :
+         {"/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/agents", "/none"}) {
+        const auto answer = head(path);
+        EXPECT_TRUE(answer.ends_with("\r\n\r\n")) << answer;
+        EXPECT_EQ(answer.find("\r\n\r\n"), answer.size() - 4) << answer;
+    }
+    const auto both = exchange(std::string{"HEAD /metrics HTTP/1.1\r\n\r\n"} + healthz);
+    EXPECT_NE(both.find("\r\n\r\nHTTP/1.1 200"), std::string::npos) << "the next answer follows at once";
 }
 
 TEST_F(ServerTest, StopsWithAConnectionOpen) {
