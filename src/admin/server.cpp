@@ -186,7 +186,7 @@ struct AdminServer::Impl {
         boost::system::error_code ignored;
         stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
         stream.expires_after(linger);
-        std::array<char, 16 * 1024> unread{};
+        std::array<char, std::size_t{16} * 1024> unread{};
         for (int reads = 0; reads < 256 && !stopping; ++reads) {
             auto [error, count] = co_await stream.async_read_some(asio::buffer(unread), as_result);
             if (error) break;

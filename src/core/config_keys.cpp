@@ -310,7 +310,9 @@ std::vector<Section> limit_sections() {
                     [](auto& c) -> auto& { return c.limits.admin_connections; }),
           count_key("refusals", 0, 10'000'000, [](auto& c) -> auto& { return c.limits.refusals; }),
           count_key("dnsEntries", 0, 1'000'000, [](auto& c) -> auto& { return c.limits.dns_entries; }),
-          duration_key("dnsTtl", seconds(0), hours(1), [](auto& c) -> auto& { return c.limits.dns_ttl; })}},
+          duration_key("dnsTtl", seconds(0), hours(1), [](auto& c) -> auto& { return c.limits.dns_ttl; }),
+          count_key("dnsThreads", 2, 256, [](auto& c) -> auto& { return c.limits.dns_threads; }),
+          count_key("dnsPerAgent", 1, 255, [](auto& c) -> auto& { return c.limits.dns_per_agent; })}},
         {"shutdown",
          {duration_key("drain", seconds(0), hours(1), [](auto& c) -> auto& { return c.shutdown.drain; })}},
         {"log",
@@ -389,6 +391,9 @@ void read_document(const Value& document, Config& config) {
             refuse_at_top(document, name, table);
         }
     }
+    // One agent's names that never answer must leave threads for the others.
+    if (config.limits.dns_per_agent >= config.limits.dns_threads)
+        document.problem("`limits.dnsPerAgent` must be less than `limits.dnsThreads`");
 }
 
 }  // namespace nomiqon::config_detail

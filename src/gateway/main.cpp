@@ -38,6 +38,8 @@ void set_limits() {
     }
     // For connections that libpq opens; the ledger's watchdog covers the rest.
     ::setenv("PGCONNECT_TIMEOUT", "5", 0);
+    // A name server that is silent holds one of the resolver's threads: less long than glibc's 5 s and 2.
+    ::setenv("RES_OPTIONS", "timeout:2 attempts:2", 0);
 }
 
 // Signals are taken by `main` alone, in sigwait; every thread inherits this mask.

@@ -50,23 +50,27 @@ std::expected<UserAndToken, Refusal> read_proxy_authorization(std::string_view v
 
 }  // namespace
 
-std::expected<Credentials, Refusal> read_credentials(const HeaderFields& headers) {
+std::expected<Credentials, Refusal> read_credentials(const HeaderFields& headers, Hop hop) {
     for (const std::string_view name :
          {"Proxy-Authorization", "X-Nomiqon-Spend-Token", "X-Nomiqon-Agent-Id"}) {
+        if (hop == Hop::inside && iequals(name, "Proxy-Authorization")) continue;
         if (count_fields(headers, name) > 1) {
             return std::unexpected(
                 Refusal{.code = RefusalCode::bad_request, .detail = "more than one " + std::string{name}});
         }
     }
     Credentials credentials;
-    if (const auto* agent = find_field(headers, "X-Nomiqon-Agent-Id"))
+    if (const auto* agent = find_field(headers, "X-Nomiqon-Agent-Id")) {
+        if (agent->value.empty()) return std::unexpected(invalid("an empty X-Nomiqon-Agent-Id"));
         credentials.claimed_agent = agent->value;
+    }
     const auto* own = find_field(headers, "X-Nomiqon-Spend-Token");
     if (own != nullptr && !own->value.empty()) {
         // The user name of Basic speaks of the other token: it is no claim about this one.
         credentials.token = own->value;
         return credentials;
     }
+    if (hop == Hop::inside) return credentials;
     if (const auto* proxy = find_field(headers, "Proxy-Authorization")) {
         auto pair = read_proxy_authorization(proxy->value);
         if (!pair) return std::unexpected(std::move(pair.error()));
@@ -74,6 +78,21 @@ std::expected<Credentials, Refusal> read_credentials(const HeaderFields& headers
         credentials.token = std::move(pair->token);
     }
     return credentials;
+}
+
+std::expected<Credentials, Refusal> inner_credentials(const Credentials& of_connect, Credentials own,
+                                                      bool from_connect) {
+    if (!of_connect.claimed_agent.empty()) {
+        if (!own.claimed_agent.empty() && own.claimed_agent != of_connect.claimed_agent) {
+            return std::unexpected(invalid("X-Nomiqon-Agent-Id other than the connection's"));
+        }
+        own.claimed_agent = of_connect.claimed_agent;
+    }
+    if (from_connect) {
+        own.token = of_connect.token;
+        own.claimed_caid = of_connect.claimed_caid;
+    }
+    return own;
 }
 
 }  // namespace nomiqon::proxy

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <expected>
 #include <string>
 
@@ -21,9 +22,18 @@ struct Credentials {
     std::string claimed_agent{};  ///< empty: none
 };
 
+/// Where the request stands: to the proxy itself, or inside a connection that a CONNECT opened, where
+/// Proxy-Authorization is nothing to this gateway.
+enum class Hop : std::uint8_t { proxy, inside };
+
 /// Refusals: `bad_request` when a field of these comes more than once; `spend_token_invalid` for another
-/// scheme or for Basic credentials that can't be read. That there is no token is no refusal here: whether one
-/// is needed is the caller's to say.
-[[nodiscard]] std::expected<Credentials, Refusal> read_credentials(const HeaderFields& headers);
+/// scheme, for Basic credentials that can't be read, and for an empty claim of an agent. That there is no
+/// token is no refusal here: whether one is needed is the caller's to say.
+[[nodiscard]] std::expected<Credentials, Refusal> read_credentials(const HeaderFields& headers, Hop hop);
+
+/// What a request inside presents together with its CONNECT: whose token counts, and the claims of both.
+/// Refusal: `spend_token_invalid` when they claim different agents.
+[[nodiscard]] std::expected<Credentials, Refusal> inner_credentials(const Credentials& of_connect,
+                                                                    Credentials own, bool from_connect);
 
 }  // namespace nomiqon::proxy

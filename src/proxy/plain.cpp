@@ -71,6 +71,7 @@ class PlainExchange final : public std::enable_shared_from_this<PlainExchange> {
 
     // The answer on its way back.
     asio::awaitable<std::expected<ResponseHead, Refusal>> read_answer_head();
+    asio::awaitable<bool> upstream_readable();
     asio::awaitable<bool> relay_answer(const ResponseHead& answer);
     asio::awaitable<bool> flush_answer();
     void begin_answer(const ResponseHead& answer);
@@ -116,12 +117,15 @@ asio::awaitable<bool> PlainExchange::run() {
     if (failure) co_return co_await fail(std::move(*failure));
     co_await start_upload();
 
+    session_.watch_client(true);
     const auto answer = co_await read_answer_head();
     if (!answer) {
+        session_.watch_client(false);
         co_await end_upload(false);
         co_return co_await fail(answer.error());
     }
     const bool whole = co_await relay_answer(*answer);
+    session_.watch_client(false);
     co_await end_upload(whole && answer->keep_alive);
 
     const bool reusable = whole && upload_done_ && answer->keep_alive && !surplus_ && !worker_.draining;
@@ -149,7 +153,8 @@ asio::awaitable<std::optional<Refusal>> PlainExchange::send_head() {
         if (sent == outgoing_.size()) co_return std::nullopt;
         if (went_out_) co_return Refusal{RefusalCode::upstream_unreachable, "the kept connection broke"};
     }
-    auto failure = co_await connect_upstream(worker_, session_, session_.upstream(), request_.target);
+    auto failure = co_await connect_upstream(worker_, session_, session_.upstream(), request_.target,
+                                             reservation_.agent());
     if (failure) co_return failure;
     session_.arm(worker_.shared.timeouts.idle_timeout);
     const std::size_t sent = co_await session_.send(session_.upstream(), outgoing_);
@@ -252,7 +257,7 @@ asio::awaitable<std::expected<ResponseHead, Refusal>> PlainExchange::read_answer
             head = std::move(*read);
             if (head) break;
             if (upload_problem_) co_return std::unexpected(*upload_problem_);
-            const bool ready = co_await session_.readable(session_.upstream());
+            const bool ready = co_await upstream_readable();
             const auto got = ready ? ::recv(session_.upstream().native_handle(), worker_.buffer.data(),
                                             worker_.buffer.size(), MSG_DONTWAIT)
                                    : -1;
@@ -273,6 +278,15 @@ asio::awaitable<std::expected<ResponseHead, Refusal>> PlainExchange::read_answer
         co_await flush_answer();
     }
     co_return std::unexpected(Refusal{RefusalCode::upstream_unreachable, "too many informational answers"});
+}
+
+/// False as well once the client has left.
+asio::awaitable<bool> PlainExchange::upstream_readable() {
+    const bool ready = co_await session_.readable(session_.upstream());
+    if (!session_.client_gone()) co_return ready;
+    client_left_ = true;
+    upload_problem_ = Refusal{RefusalCode::bad_request, "the client left before the end of its answer"};
+    co_return false;
 }
 
 Refusal PlainExchange::no_answer() const {
@@ -319,7 +333,7 @@ asio::awaitable<bool> PlainExchange::relay_answer(const ResponseHead& answer) {
         if (!progress || upload_problem_) break;
 
         session_.arm(worker_.shared.timeouts.idle_timeout);
-        const bool ready = co_await session_.readable(session_.upstream());
+        const bool ready = co_await upstream_readable();
         if (!ready) break;
         const auto got = ::recv(session_.upstream().native_handle(), worker_.buffer.data(),
                                 worker_.buffer.size(), MSG_DONTWAIT);
@@ -449,6 +463,7 @@ asio::awaitable<bool> serve_plain(Session& session, PlainRequest request) {
     auto authorized = co_await worker.shared.authorizer.authorize(std::move(spend));
     if (!authorized) co_return co_await session.refuse(std::move(authorized.error()), std::move(site));
 
+    session.mark_proven();
     const auto exchange =
         std::make_shared<PlainExchange>(session, std::move(request), std::move(*authorized));
     co_return co_await exchange->run();

@@ -106,7 +106,9 @@ asio::awaitable<void> Lane::accept_loop() {
 }
 
 void Lane::serve(Socket client) {
-    if (worker.shared.connections_open.load(std::memory_order_relaxed) >= worker.shared.limits.connections) {
+    const bool full =
+        worker.shared.connections_open.load(std::memory_order_relaxed) >= worker.shared.limits.connections;
+    if (full && !worker.evict_idle()) {
         return turn_away(std::move(client));
     }
     boost::system::error_code ignored;

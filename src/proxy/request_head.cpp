@@ -14,6 +14,9 @@ Refusal bad_request(std::string_view detail) {
     return {.code = RefusalCode::bad_request, .detail = std::string{detail}};
 }
 
+/// The longest that is registered has 17. It is written down with every spend.
+constexpr std::size_t max_method_length = 32;
+
 bool is_visible_ascii(std::string_view text) {
     return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
 }
@@ -33,6 +36,7 @@ std::expected<RequestLine, std::string_view> parse_request_line(std::string_view
     if (version != "HTTP/1.1" && version != "HTTP/1.0") return std::unexpected("no version of HTTP/1");
     parts.minor_version = version.back() - '0';
     if (!is_token(parts.method)) return std::unexpected("method is no token");
+    if (parts.method.size() > max_method_length) return std::unexpected("method is too long");
     if (parts.target.empty() || !is_visible_ascii(parts.target)) {
         return std::unexpected("target is empty or not of visible ASCII");
     }

@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "nomiqon/core/ids.h"
 #include "nomiqon/core/ip_address.h"
 #include "nomiqon/core/time.h"
 
@@ -19,30 +21,40 @@ namespace nomiqon::proxy {
 enum class ResolveError : std::uint8_t {
     failed,      // the system's resolver has no address for the name
     timeout,     // it did not answer in time
-    overloaded,  // too many names are being looked up
+    overloaded,  // too many names are being looked up, for this agent or altogether
 };
 
 using Addresses = std::vector<IpAddress>;
+using ResolveAnswer = std::expected<Addresses, ResolveError>;
 
 /// The address in a socket address of IPv4 or IPv6.
 [[nodiscard]] std::optional<IpAddress> address_of(const sockaddr* address);
 
-/// The system's resolver on threads of its own, because getaddrinfo(3) blocks. One for all workers;
-/// thread-safe. A name that several sessions ask for at once is looked up once.
+/// getaddrinfo(3), which blocks: all stream addresses of `host` in the system's order (RFC 6724).
+[[nodiscard]] ResolveAnswer ask_system(const std::string& host);
+
+/// The system's resolver on threads of its own. One for all workers; thread-safe. A name that several
+/// sessions ask for at once is looked up once.
+///
+/// A name whose servers never answer holds its thread for as long as the system's resolver cares to wait, and
+/// an agent chooses the names. So an agent may hold fewer look-ups than there are threads, each counted until
+/// its thread is back, whoever still waits for it.
 class Resolver {
   public:
     struct Limits {
-        unsigned threads = 2;
-        std::size_t names = 256;  ///< names waiting or under way; beyond: `overloaded`
+        unsigned threads = 16;
+        unsigned per_agent = 4;   ///< names of one agent waiting or under way; beyond: `overloaded`
+        std::size_t names = 256;  ///< of all agents together
+        Duration failure{5000};   ///< for how long a name that timed out fails at once
     };
-    explicit Resolver(Limits limits);
+    using Ask = std::function<ResolveAnswer(const std::string&)>;
+    explicit Resolver(Limits limits, Ask ask = ask_system);
     ~Resolver();
     Resolver(const Resolver&) = delete;
     Resolver& operator=(const Resolver&) = delete;
 
-    /// All stream addresses of `host`, in the system's order of preference (RFC 6724). Resumes on the
-    /// caller's executor.
-    boost::asio::awaitable<std::expected<Addresses, ResolveError>> lookup(std::string host, Duration timeout);
+    /// All stream addresses of `host`, for `agent`. Resumes on the caller's executor.
+    boost::asio::awaitable<ResolveAnswer> lookup(AgentId agent, std::string host, Duration timeout);
 
   private:
     struct State;

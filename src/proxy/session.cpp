@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -81,7 +82,7 @@ asio::awaitable<bool> Session::serve_connect(const RequestHead& head) {
         co_return co_await refuse({RefusalCode::bad_request, "CONNECT with a body"}, std::move(site));
     }
     site.may_keep = head.keep_alive;
-    const auto credentials = read_credentials(head.headers);
+    const auto credentials = read_credentials(head.headers, Hop::proxy);
     if (!credentials) co_return co_await refuse(credentials.error(), std::move(site));
     if (target.port == default_port(Scheme::http)) {
         co_return co_await serve_inside(target, *credentials, std::move(site));
@@ -99,8 +100,9 @@ asio::awaitable<bool> Session::serve_tunnel(const Endpoint& target, const Creden
     auto authorized = co_await worker_.shared.authorizer.authorize(std::move(request));
     if (!authorized) co_return co_await refuse(std::move(authorized.error()), std::move(site));
     service::Reservation reservation = std::move(*authorized);
+    mark_proven();
 
-    auto failure = co_await connect_upstream(worker_, *this, upstream_, target);
+    auto failure = co_await connect_upstream(worker_, *this, upstream_, target, reservation.agent());
     if (failure) {
         reservation.release(failure->code);
         failure->agent = reservation.agent().str();
@@ -192,6 +194,7 @@ asio::awaitable<bool> Session::serve_inside(const Endpoint& target, const Creden
         auto checked = co_await worker_.shared.authorizer.check_token(std::move(request));
         if (!checked) co_return co_await refuse(std::move(checked.error()), std::move(site));
         token = std::move(*checked);
+        mark_proven();
     }
     const std::string established = fmt::format(
         "HTTP/1.1 200 Connection established\r\nX-Nomiqon-Request-Id: {}\r\n\r\n", site.request_id.str());
@@ -211,15 +214,17 @@ asio::awaitable<bool> Session::serve_inner_request(const Endpoint& target, const
     AnswerSite site{.request_id = RequestId::generate(), .host = target.to_string(), .inside = true};
     auto problem = check_inner_target(*head, target, Scheme::http);
     if (problem) co_return co_await refuse(std::move(*problem), std::move(site));
-    auto own = read_credentials(head->headers);
+    auto own = read_credentials(head->headers, Hop::inside);
     if (!own) co_return co_await refuse(std::move(own.error()), std::move(site));
-
     const bool from_connect = own->token.empty() && token.has_value();
+    auto credentials = inner_credentials(of_connect, std::move(*own), from_connect);
+    if (!credentials) co_return co_await refuse(std::move(credentials.error()), std::move(site));
+
     const bool last = from_connect && (!token->session || token->exp - unix_seconds(SystemClock{}.now()) <
                                                               about_to_expire_seconds);
     co_return co_await serve_plain(*this, {.head = std::move(*head),
                                            .target = target,
-                                           .credentials = from_connect ? of_connect : std::move(*own),
+                                           .credentials = std::move(*credentials),
                                            .request_id = site.request_id,
                                            .inside = true,
                                            .token_from_connect = from_connect,
@@ -229,7 +234,7 @@ asio::awaitable<bool> Session::serve_inner_request(const Endpoint& target, const
 asio::awaitable<bool> Session::serve_plain_request(RequestHead head) {
     const RequestId id = RequestId::generate();
     const Endpoint target = head.target.endpoint.value();
-    auto credentials = read_credentials(head.headers);
+    auto credentials = read_credentials(head.headers, Hop::proxy);
     if (!credentials) {
         co_return co_await refuse(std::move(credentials.error()),
                                   {.request_id = id, .host = target.to_string()});
@@ -245,7 +250,8 @@ asio::awaitable<bool> Session::await_request() {
     if (!unread.empty()) co_return true;
     std::string().swap(unread);
     if (worker_.draining) co_return false;
-    arm(worker_.shared.limits.idle_timeout);
+    const auto& limits = worker_.shared.limits;
+    arm(begun_ ? limits.idle_timeout : limits.header_timeout);
     idle_ = true;
     const bool received = co_await receive();
     idle_ = false;
@@ -255,8 +261,11 @@ asio::awaitable<bool> Session::await_request() {
 /// The next request's head; nothing when the connection is to be closed (then whatever was to be said has
 /// been said).
 asio::awaitable<std::optional<RequestHead>> Session::read_head(bool inside) {
+    // Half a head is no request under way: its connection can be had for as little as an idle one.
+    worker_.idle_begins(*this, proven_);
     const bool begun = co_await await_request();
     if (!begun) co_return std::nullopt;
+    begun_ = true;
     arm(worker_.shared.limits.header_timeout);
     const HeadLimits limits{.bytes = worker_.shared.limits.header_bytes,
                             .count = worker_.shared.limits.header_count};
@@ -267,6 +276,7 @@ asio::awaitable<std::optional<RequestHead>> Session::read_head(bool inside) {
             co_return std::nullopt;
         }
         auto head = reader.read(unread);
+        if (!head || *head) worker_.idle_ends(*this);
         if (!head) {
             co_await refuse(std::move(head.error()), {.request_id = RequestId::generate(), .inside = inside});
             co_return std::nullopt;
@@ -301,12 +311,14 @@ asio::awaitable<bool> Session::refuse(Refusal refusal, AnswerSite site) {
 asio::awaitable<void> Session::linger() {
     boost::system::error_code ignored;
     client_.shutdown(Socket::shutdown_send, ignored);
+    worker_.idle_begins(*this, false);  // its answer is out: it may give way
     arm(linger_time);
     for (std::size_t drained = 0; drained < linger_bytes; drained += unread.size()) {
         unread.clear();
         const bool received = co_await receive();
         if (!received) break;
     }
+    worker_.idle_ends(*this);
     unread.clear();
 }
 
@@ -350,6 +362,24 @@ asio::awaitable<std::size_t> Session::send(Socket& socket, std::string_view byte
 void Session::expire() {
     boost::system::error_code ignored;
     client_.cancel(ignored);
+    upstream_.cancel(ignored);
+}
+
+bool Session::evict() {
+    char byte = 0;
+    if (::recv(client_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return false;
+    boost::system::error_code ignored;
+    client_.close(ignored);  // which ends the wait for its bytes
+    return true;
+}
+
+void Session::inspect() {
+    if (!watching_) return;
+    // Errors and the end of both directions are told unasked, and taken from nobody who reads later.
+    pollfd client{.fd = client_.native_handle(), .events = 0, .revents = 0};
+    if (::poll(&client, 1, 0) <= 0 || (client.revents & (POLLERR | POLLHUP)) == 0) return;
+    client_gone_ = true;
+    boost::system::error_code ignored;
     upstream_.cancel(ignored);
 }
 

@@ -38,11 +38,20 @@ class Session final : public Connection, public std::enable_shared_from_this<Ses
 
     void expire() override;
     void drain() override;
+    bool evict() override;
+    void inspect() override;
 
     // For the stories of single requests (session.cpp, plain.cpp).
     [[nodiscard]] Worker& worker() { return worker_; }
     [[nodiscard]] Socket& client() { return client_; }
     [[nodiscard]] Socket& upstream() { return upstream_; }
+
+    /// A token of this client was good: others give way before it.
+    void mark_proven() { proven_ = true; }
+    /// While an answer is awaited nobody reads from the client. One whose connection is dead then cancels
+    /// what waits for upstream. A client that only closed its sending half is still there.
+    void watch_client(bool on) { watching_ = on; }
+    [[nodiscard]] bool client_gone() const { return client_gone_; }
 
     std::string unread;  ///< received from the client and not used yet
 
@@ -79,7 +88,11 @@ class Session final : public Connection, public std::enable_shared_from_this<Ses
 
     Socket client_;
     Socket upstream_;
-    bool idle_ = false;  // waiting for the first byte of a request
+    bool idle_ = false;   // waiting for the first byte of a request
+    bool begun_ = false;  // a first request has come
+    bool proven_ = false;
+    bool watching_ = false;
+    bool client_gone_ = false;
 };
 
 /// What to ask the authorizer for `method` on `target`; the rest is the caller's.

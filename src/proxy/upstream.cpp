@@ -33,7 +33,8 @@ IpAddress literal_of(const HostName& host) {
     return IpAddress::parse(text).value();  // HostName has parsed it before
 }
 
-asio::awaitable<std::expected<Candidates, Refusal>> find_addresses(Worker& worker, const Endpoint& target) {
+asio::awaitable<std::expected<Candidates, Refusal>> find_addresses(Worker& worker, const Endpoint& target,
+                                                                   const AgentId& agent) {
     const std::string& host = target.host.str();
     if (const auto fixed = worker.rules->resolve.find(target.to_string());
         fixed != worker.rules->resolve.end()) {
@@ -45,7 +46,7 @@ asio::awaitable<std::expected<Candidates, Refusal>> find_addresses(Worker& worke
     if (const Addresses* known = worker.dns.find(host, worker.now())) {
         co_return Candidates{.addresses = *known, .port = target.port};
     }
-    auto answer = co_await worker.shared.resolver.lookup(host, worker.shared.timeouts.resolve_timeout);
+    auto answer = co_await worker.shared.resolver.lookup(agent, host, worker.shared.timeouts.resolve_timeout);
     if (!answer) {
         switch (answer.error()) {
             case ResolveError::timeout:
@@ -89,8 +90,8 @@ tcp::endpoint to_endpoint(const IpAddress& address, std::uint16_t port) {
 }  // namespace
 
 asio::awaitable<std::optional<Refusal>> connect_upstream(Worker& worker, Connection& owner, Socket& socket,
-                                                         const Endpoint& target) {
-    auto candidates = co_await find_addresses(worker, target);
+                                                         const Endpoint& target, const AgentId& agent) {
+    auto candidates = co_await find_addresses(worker, target, agent);
     if (!candidates) co_return candidates.error();
     if (auto blocked = keep_permitted(worker, *candidates)) co_return blocked;
     if (candidates->addresses.size() > max_attempts)

@@ -15,6 +15,7 @@
 
 #include "nomiqon/core/config.h"
 #include "nomiqon/core/host.h"
+#include "nomiqon/core/ids.h"
 #include "nomiqon/core/ip_address.h"
 #include "nomiqon/core/refusal.h"
 
@@ -34,11 +35,12 @@ struct UpstreamRules {
 
 /// Resolves `target`, drops every address that may not be connected to, and connects `socket` to one that was
 /// checked: nothing is looked up again in between. Resumes on the worker; uses the owner's deadline, and
-/// leaves it disarmed.
+/// leaves it disarmed. A look-up is on `agent`'s account.
 ///
 /// Refusals: `address_blocked`, `upstream_unreachable`, `upstream_timeout`, `overloaded` (too many look-ups).
 boost::asio::awaitable<std::optional<Refusal>> connect_upstream(Worker& worker, Connection& owner,
-                                                                Socket& socket, const Endpoint& target);
+                                                                Socket& socket, const Endpoint& target,
+                                                                const AgentId& agent);
 
 /// Whether `address:port` reaches one of the gateway's own listeners.
 [[nodiscard]] bool reaches_own_listener(const std::vector<ListenAddress>& own, const IpAddress& address,

@@ -79,11 +79,37 @@ void Worker::on_tick() {
     now_ = std::chrono::steady_clock::now();
     pool.sweep(now_);
     // `expire` cancels operations, whose handlers run later: none takes itself out of the list here.
+    const bool inspecting = ++ticks_ % ticks_per_inspection == 0;
     for (Connection& connection : connections_) {
+        if (inspecting) connection.inspect();
         if (connection.deadline_ > now_ && !cutting_) continue;
         connection.expired_ = true;
         connection.expire();
     }
+}
+
+void Worker::idle_begins(Connection& connection, bool proven) {
+    (proven ? proven_idle_ : unproven_idle_).push_back(connection);
+}
+
+void Worker::idle_ends(Connection& connection) {
+    static_cast<IdleHook&>(connection).unlink();
+}
+
+bool Worker::evict_idle() {
+    return evict_from(unproven_idle_) || evict_from(proven_idle_);
+}
+
+bool Worker::evict_from(IdleList& idle) {
+    // Those with bytes to be read go to the end: they are about to leave the list, or to stay idle once read.
+    constexpr int max_tries = 8;
+    for (int i = 0; i < max_tries && !idle.empty(); ++i) {
+        Connection& longest = idle.front();
+        idle.pop_front();
+        if (longest.evict()) return true;
+        idle.push_back(longest);
+    }
+    return false;
 }
 
 void Worker::joined(Connection& connection) {
@@ -97,6 +123,7 @@ void Worker::joined(Connection& connection) {
 }
 
 void Worker::left(Connection& connection) {
+    idle_ends(connection);
     connections_.erase(connections_.iterator_to(connection));
     counters.connections_open.subtract();
     shared.connections_open.fetch_sub(1, std::memory_order_relaxed);

@@ -31,7 +31,7 @@ struct Shared {
     std::vector<ListenAddress> own_listeners;  ///< never connected to, whatever is allowed
     service::SpendAuthorizer& authorizer;
     const std::shared_ptr<spdlog::logger> log;
-    Resolver resolver{Resolver::Limits{}};
+    Resolver resolver{{.threads = limits.dns_threads, .per_agent = limits.dns_per_agent}};
     std::atomic<std::size_t> connections_open = 0;
 };
 
@@ -56,9 +56,14 @@ struct Counters {
 
 class Worker;
 
+struct InIdleList;
+/// Takes itself out of whichever list it is in.
+using IdleHook = boost::intrusive::list_base_hook<boost::intrusive::tag<InIdleList>,
+                                                  boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+
 /// A client's connection as its worker sees it: something with a deadline that can be told to stop. Made,
 /// used and destroyed on the worker's thread.
-class Connection : public boost::intrusive::list_base_hook<> {
+class Connection : public boost::intrusive::list_base_hook<>, public IdleHook {
   public:
     explicit Connection(Worker& worker);
     virtual ~Connection();
@@ -70,6 +75,11 @@ class Connection : public boost::intrusive::list_base_hook<> {
     virtual void expire() = 0;
     /// The worker drains: what has nothing under way ends now.
     virtual void drain() = 0;
+    /// Only while it stands in a list of idle ones: ends it to make room. False: it has something to say by
+    /// now.
+    virtual bool evict() { return false; }
+    /// Called about once a second, for what no operation under way would notice.
+    virtual void inspect() {}
 
     /// From now. Replaces the deadline that was set before. Costs a store, so every packet may do it.
     void arm(Duration from_now);
@@ -92,6 +102,7 @@ class Worker {
     static constexpr std::size_t buffer_bytes = 64 * 1024;
     /// Deadlines are looked at this often: one pass over the connections is cheaper than a timer for each.
     static constexpr Duration tick{200};
+    static constexpr unsigned ticks_per_inspection = 5;
 
     Worker(Shared& shared_parts, std::shared_ptr<const UpstreamRules> upstream_rules,
            std::size_t pooled_connections);
@@ -110,6 +121,11 @@ class Worker {
     void run();          ///< the thread's function
     void begin_drain();  ///< ends `run` when the last connection is gone
     void cut_all();      ///< from now on every connection is expired
+    /// `connection` waits for a request: a new one may take its place. Who proved a token goes last.
+    void idle_begins(Connection& connection, bool proven);
+    void idle_ends(Connection& connection);
+    /// Ends the connection that has been idle for longest. False: none is.
+    bool evict_idle();
     void log_refusal(const Refusal& refusal, std::string_view request_id, std::string_view host);
 
   private:
@@ -125,8 +141,15 @@ class Worker {
                                       boost::asio::wait_traits<std::chrono::steady_clock>,
                                       boost::asio::io_context::executor_type>
         timer_;
-    boost::intrusive::list<Connection> connections_;
+    using IdleList = boost::intrusive::list<Connection, boost::intrusive::base_hook<IdleHook>,
+                                            boost::intrusive::constant_time_size<false>>;
+    static bool evict_from(IdleList& idle);
+
+    boost::intrusive::list<Connection, boost::intrusive::base_hook<boost::intrusive::list_base_hook<>>>
+        connections_;
+    IdleList unproven_idle_, proven_idle_;  // the longest idle first
     std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
+    unsigned ticks_ = 0;
     bool ticking_ = false;
     bool cutting_ = false;
 };

@@ -191,6 +191,14 @@ TEST_F(ConfigTest, EveryMistakeIsToldAtOnceWithItsPlace) {
     EXPECT_EQ(lines_of(said), 8U) << said;
 }
 
+TEST_F(ConfigTest, OneAgentsLookUpsMustLeaveThreadsForOthers) {
+    EXPECT_SAYS(problems(R"({"limits": {"dnsThreads": 4}})"), "less than `limits.dnsThreads`");
+    EXPECT_SAYS(problems(R"({"limits": {"dnsPerAgent": 16}})"), "less than `limits.dnsThreads`");
+    const auto config = loaded(R"({"limits": {"dnsThreads": 9, "dnsPerAgent": 8}})");
+    EXPECT_EQ(config.limits.dns_threads, 9U);
+    EXPECT_EQ(config.limits.dns_per_agent, 8U);
+}
+
 TEST_F(ConfigTest, UnknownKeysSuggestTheNearest) {
     EXPECT_SAYS(problems(R"({"proxyListen": "127.0.0.1:1"})"), "did you mean `proxy.listen`?");
     EXPECT_SAYS(problems(R"({"token.audience": "x"})"), "did you mean `token.audience`?");

@@ -20,8 +20,8 @@ std::string pair() {
     return std::string{caid} + ":" + std::string{token};
 }
 
-Credentials accepted(const HeaderFields& headers) {
-    auto credentials = read_credentials(headers);
+Credentials accepted(const HeaderFields& headers, Hop hop = Hop::proxy) {
+    auto credentials = read_credentials(headers, hop);
     if (!credentials) {
         ADD_FAILURE() << credentials.error().detail;
         return {};
@@ -32,8 +32,8 @@ Credentials authorization(std::string_view value) {
     return accepted({{"Proxy-Authorization", std::string{value}}});
 }
 
-RefusalCode refused(const HeaderFields& headers) {
-    const auto credentials = read_credentials(headers);
+RefusalCode refused(const HeaderFields& headers, Hop hop = Hop::proxy) {
+    const auto credentials = read_credentials(headers, hop);
     if (credentials) {
         ADD_FAILURE() << "accepted: " << credentials->token;
         return RefusalCode::overloaded;
@@ -128,6 +128,44 @@ TEST(Credentials, EachFieldComesOnce) {
               RefusalCode::bad_request);
     EXPECT_EQ(refused({{"X-Nomiqon-Spend-Token", ""}, {"X-Nomiqon-Spend-Token", "t"}}),
               RefusalCode::bad_request);
+}
+
+TEST(Credentials, AnEmptyClaimOfAnAgentIsNoAgents) {
+    EXPECT_EQ(refused({{"X-Nomiqon-Agent-Id", ""}, {"Proxy-Authorization", "Bearer t"}}),
+              RefusalCode::spend_token_invalid);
+}
+
+TEST(Credentials, InsideAConnectionProxyAuthorizationSaysNothing) {
+    for (const std::string value : {"Bearer t", "Digest x", "Basic !!!"}) {
+        const auto read = accepted({{"Proxy-Authorization", value}}, Hop::inside);
+        EXPECT_EQ(read.token, "");
+        EXPECT_EQ(read.claimed_caid, "");
+    }
+    EXPECT_EQ(
+        accepted({{"Proxy-Authorization", "Bearer t"}, {"X-Nomiqon-Spend-Token", "own"}}, Hop::inside).token,
+        "own");
+}
+
+TEST(Credentials, TheClaimsOfAConnectionAndOfARequestInsideMustAgree) {
+    const Credentials connect{.token = "outer", .claimed_caid = "kid", .claimed_agent = "ag_1"};
+    const auto paid = inner_credentials(connect, {.claimed_agent = "ag_1"}, true);
+    ASSERT_TRUE(paid);
+    EXPECT_EQ(paid->token, "outer");
+    EXPECT_EQ(paid->claimed_caid, "kid");
+    const auto own = inner_credentials(connect, {.token = "inner"}, false);
+    ASSERT_TRUE(own);
+    EXPECT_EQ(own->token, "inner");
+    EXPECT_EQ(own->claimed_caid, "") << "the user name speaks of the other token";
+    EXPECT_EQ(own->claimed_agent, "ag_1");
+    const auto late = inner_credentials({.token = "outer"}, {.claimed_agent = "ag_2"}, true);
+    ASSERT_TRUE(late);
+    EXPECT_EQ(late->claimed_agent, "ag_2");
+    for (const bool from_connect : {true, false}) {
+        const auto torn =
+            inner_credentials(connect, {.token = "inner", .claimed_agent = "ag_2"}, from_connect);
+        ASSERT_FALSE(torn);
+        EXPECT_EQ(torn.error().code, RefusalCode::spend_token_invalid);
+    }
 }
 
 }  // namespace

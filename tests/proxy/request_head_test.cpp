@@ -496,5 +496,11 @@ TEST(RequestHead, AHostWithoutPortInsideStandsForTheSchemesPort) {
     EXPECT_TRUE(check_inner_target(head, *Endpoint::parse("example.com:8443"), Scheme::https));
 }
 
+TEST(RequestHead, AMethodHasAtMost32Characters) {
+    const std::string longest(32, 'M');
+    EXPECT_EQ(accepted(with_line(longest + " http://example.com/ HTTP/1.1")).method, longest);
+    expect_refused("33 characters", with_line(longest + "M http://example.com/ HTTP/1.1"));
+}
+
 }  // namespace
 }  // namespace nomiqon::proxy

@@ -108,14 +108,17 @@ struct Config {
         std::size_t header_count = 100;
         std::uint64_t body_bytes = 64ULL * 1024 * 1024;
         std::size_t connections = 10'000;
-        Duration header_timeout{10'000};  ///< from the first byte of a request to the end of its head
-        Duration idle_timeout{60'000};    ///< a kept connection without a request
+        Duration header_timeout{
+            10'000};  ///< for a connection's first byte, and from a request's to its head's end
+        Duration idle_timeout{60'000};  ///< a kept connection without a request
         Duration client_hello_timeout{10'000};
         std::size_t admin_body_bytes = 1024 * 1024;
         std::size_t admin_connections = 256;
         std::size_t refusals = 10'000;  ///< refusals waiting to be written; beyond: counted only
         std::size_t dns_entries = 4096;
         Duration dns_ttl{5000};
+        unsigned dns_threads = 16;
+        unsigned dns_per_agent = 4;  ///< look-ups of one agent at once; fewer than the threads
     } limits;
 
     struct Shutdown {
