@@ -210,12 +210,13 @@ def test_an_outside_database_is_waited_for_and_its_password_shown_to_nobody(tmp_
     try:
         def answered():
             try:
-                return requests.get(f"http://127.0.0.1:{admin_port}/readyz", timeout=5, proxies={"http": None})
+                answer = requests.get(f"http://127.0.0.1:{admin_port}/readyz", timeout=5, proxies={"http": None})
+                return answer.status_code, answer.text
             except requests.ConnectionError:
                 return None
 
-        answer = wait_until(answered, 20, "the admin listener")
-        assert answer.status_code == 503 and "database" in answer.text
+        status, said = wait_until(answered, 20, "the admin listener")
+        assert status == 503 and "database" in said
         token = mint(SigningKey.generate())
         with socket.create_connection(("127.0.0.1", proxy_port), timeout=10) as sock:
             sock.sendall(f"CONNECT {SEARCH}:443 HTTP/1.1\r\nHost: {SEARCH}\r\n"
