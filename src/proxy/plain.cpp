@@ -30,10 +30,6 @@ namespace {
 constexpr int max_informational = 16;
 constexpr std::string_view continue_head = "HTTP/1.1 100 Continue\r\n\r\n";
 
-bool would_block(int error) {
-    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
 /// Appends `data` to `out` as a body framed like `framing` carries it.
 void append_body(std::string& out, const BodyFraming& framing, std::string_view data) {
     if (data.empty()) return;

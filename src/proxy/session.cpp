@@ -28,10 +28,6 @@ constexpr std::size_t linger_bytes = 8 * 1024 * 1024;
 constexpr std::int64_t about_to_expire_seconds = 30;
 constexpr char tls_handshake_record = 0x16;
 
-bool would_block(int error) {
-    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
 }  // namespace
 
 service::SpendRequest spend_request(const RequestId& request_id, const Endpoint& target,

@@ -13,10 +13,6 @@ namespace {
 /// A busy direction gives way to the others of its thread after so many full buffers.
 constexpr int max_rounds = 4;
 
-bool would_block(int error) {
-    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
 }  // namespace
 
 Relay::Relay(Key /*only_start_has_one*/, Worker& worker, Socket client, Socket upstream)

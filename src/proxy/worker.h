@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/intrusive/list.hpp>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,11 @@
 #include "upstream.h"
 
 namespace nomiqon::proxy {
+
+/// Whether a non-blocking call failed only for now.
+[[nodiscard]] inline bool would_block(int error) {
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
 
 /// What all workers share: the configuration's part that never changes, and things that are thread-safe.
 struct Shared {

@@ -1,11 +1,8 @@
 #include "nomiqon/service/spend_authorizer.h"
 
-#include <fmt/format.h>
 #include <atomic>
-#include <nlohmann/json.hpp>
 
 #include "agent_cache.h"
-#include "nomiqon/core/strict_json.h"
 
 namespace nomiqon::service {
 namespace {

@@ -11,6 +11,7 @@
 
 #include "nomiqon/ledger/migrations.h"
 #include "support/postgres_fixture.h"
+#include "support/run.h"
 
 namespace nomiqon::ledger {
 namespace {
@@ -86,21 +87,6 @@ class PostgresLedgerTest : public test::DatabaseTest {
                 .model = {}};
     }
 
-    template <class T>
-    static asio::awaitable<void> keep(asio::awaitable<T> work, std::optional<T>& result) {
-        result.emplace(co_await std::move(work));
-    }
-    template <class T>
-    static T run(asio::awaitable<T> work) {
-        asio::io_context context;
-        std::optional<T> result;
-        asio::co_spawn(context, keep(std::move(work), result), [](const std::exception_ptr& error) {
-            if (error) std::rethrow_exception(error);
-        });
-        context.run();
-        return std::move(*result);
-    }
-
     static asio::awaitable<void> count(asio::awaitable<std::expected<ReserveAnswer, LedgerError>> work,
                                        int& granted, int& refused) {
         const auto answer = co_await std::move(work);
@@ -108,7 +94,7 @@ class PostgresLedgerTest : public test::DatabaseTest {
     }
 
     std::expected<ReserveAnswer, LedgerError> reserve(ReserveCommand command) {
-        return run(ledger_->reserve(std::move(command)));
+        return test::run(ledger_->reserve(std::move(command)));
     }
     static std::optional<RefusalCode> code_of(const std::expected<ReserveAnswer, LedgerError>& answer) {
         if (!answer) return std::nullopt;
@@ -397,18 +383,18 @@ TEST_F(PostgresLedgerTest, TheLedgerIsAppendOnlyEvenForItsOwner) {
 }
 
 TEST_F(PostgresLedgerTest, FindsTheAgentOfACaid) {
-    const auto found = run(ledger_->find_agent(caid_));
+    const auto found = test::run(ledger_->find_agent(caid_));
     ASSERT_TRUE(found);
     ASSERT_TRUE(*found);
     EXPECT_EQ((*found)->agent, agent_);
-    const auto unknown = run(ledger_->find_agent(Caid{PublicKey{9}}));
+    const auto unknown = test::run(ledger_->find_agent(Caid{PublicKey{9}}));
     ASSERT_TRUE(unknown);
     EXPECT_FALSE(*unknown);
 }
 
 TEST_F(PostgresLedgerTest, WithoutADatabaseEverythingIsUnavailable) {
     PostgresLedger none{{.timeout = Duration{500}, .version = "test"}, silent()};
-    const auto answer = run(none.reserve(command("1")));
+    const auto answer = test::run(none.reserve(command("1")));
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error(), LedgerError::unavailable);
 }

@@ -7,7 +7,7 @@
 #include <deque>
 #include <map>
 
-#include "nomiqon/core/strict_json.h"
+#include "support/run.h"
 
 namespace nomiqon::service {
 namespace {
@@ -91,23 +91,8 @@ class SpendAuthorizerTest : public ::testing::Test {
     }
     SpendRequest request() const { return request(claims()); }
 
-    template <class T>
-    static asio::awaitable<void> keep(asio::awaitable<T> work, std::optional<T>& result) {
-        result.emplace(co_await std::move(work));
-    }
-    template <class T>
-    static T run(asio::awaitable<T> work) {
-        asio::io_context context;
-        std::optional<T> result;
-        asio::co_spawn(context, keep(std::move(work), result), [](const std::exception_ptr& error) {
-            if (error) std::rethrow_exception(error);
-        });
-        context.run();
-        return std::move(*result);
-    }
-
     std::expected<Reservation, Refusal> authorize(SpendRequest request) {
-        return run(authorizer_.authorize(std::move(request)));
+        return test::run(authorizer_.authorize(std::move(request)));
     }
     static std::string code(const std::expected<Reservation, Refusal>& answer) {
         return answer ? "ok" : std::string{info(answer.error().code).name};
@@ -268,12 +253,12 @@ TEST_F(SpendAuthorizerTest, CheckingATokenComparesTheOriginAndConsumesNothing) {
     SpendRequest connect = request(bound);
     connect.scheme = Scheme::http;
     connect.port = 80;
-    EXPECT_TRUE(run(authorizer_.check_token(connect)));
+    EXPECT_TRUE(test::run(authorizer_.check_token(connect)));
     connect.host = *HostName::parse("other.example.com");
-    EXPECT_FALSE(run(authorizer_.check_token(connect)));
+    EXPECT_FALSE(test::run(authorizer_.check_token(connect)));
     EXPECT_TRUE(ledger_.asked.empty());
     ledger_.used = true;
-    const auto replayed = run(authorizer_.check_token(request()));
+    const auto replayed = test::run(authorizer_.check_token(request()));
     ASSERT_FALSE(replayed);
     EXPECT_EQ(replayed.error().code, RefusalCode::spend_token_replayed);
 }
