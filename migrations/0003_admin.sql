@@ -18,7 +18,7 @@ as $$ select to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 
 create function nomiqon.internal_today() returns date
 language sql volatile set search_path = pg_catalog, nomiqon, pg_temp
-as $$ select (clock_timestamp() at time zone 'UTC')::date $$;
+as $$ select (nomiqon.internal_now() at time zone 'UTC')::date $$;
 
 -- 6 to 9 decimals.
 create function nomiqon.internal_usdc(p_nanos numeric) returns text
@@ -367,12 +367,12 @@ begin
     v_agent := nomiqon.internal_lock_agent(p_args ->> 'agent', v_to <> 'terminated');
     if v_agent.status <> v_to then
         update nomiqon.agents
-        set status = v_to, terminated_at = case when v_to = 'terminated' then clock_timestamp() end
+        set status = v_to, terminated_at = case when v_to = 'terminated' then nomiqon.internal_now() end
         where agent_id = v_agent.agent_id;
     end if;
     if v_to = 'terminated' then
         delete from nomiqon.agent_names n where n.name = v_agent.name and n.agent_id = v_agent.agent_id;
-        perform nomiqon.internal_return_funds(v_agent.agent_id, clock_timestamp());
+        perform nomiqon.internal_return_funds(v_agent.agent_id, nomiqon.internal_now());
     end if;
     return nomiqon.internal_done(p_args, nomiqon.internal_agent(v_agent.agent_id));
 end $$;
@@ -426,7 +426,7 @@ begin
     if not exists (select from nomiqon.caids c where c.agent_id = v_agent.agent_id and c.caid = p_args ->> 'caid') then
         perform nomiqon.internal_fail('NQ404', 'the agent has no such identity');
     end if;
-    update nomiqon.caids set status = 'revoked', revoked_at = clock_timestamp()
+    update nomiqon.caids set status = 'revoked', revoked_at = nomiqon.internal_now()
     where agent_id = v_agent.agent_id and caid = p_args ->> 'caid' and status = 'active';
     return nomiqon.internal_done(p_args, nomiqon.internal_agent(v_agent.agent_id));
 end $$;
@@ -463,8 +463,8 @@ begin
     insert into nomiqon.funding_references (agent_id, reference, amount)
     values (v_agent.agent_id, p_args ->> 'reference', v_amount);
     update nomiqon.wallets set balance = balance + v_amount, funded = true where agent_id = v_agent.agent_id;
-    perform nomiqon.internal_transfer(v_agent.agent_id, nomiqon.internal_today(), 'fund', 'treasury', 'wallet', v_amount,
-                                      null, p_args ->> 'reference', clock_timestamp());
+    perform nomiqon.internal_journal(v_agent.agent_id, 'fund', 'treasury', 'wallet', v_amount, null,
+                                     p_args ->> 'reference', nomiqon.internal_now());
     return nomiqon.internal_done(p_args, nomiqon.internal_agent(v_agent.agent_id));
 end $$;
 
@@ -515,7 +515,7 @@ begin
     v_refusal := case
         when not found then 'spend_token_invalid'
         when p_args ->> 'claimed_agent' <> v_caid.agent_id then 'spend_token_invalid'
-        when (p_args ->> 'exp')::bigint <= extract(epoch from clock_timestamp()) then 'spend_token_expired'
+        when (p_args ->> 'exp')::bigint <= extract(epoch from nomiqon.internal_now()) then 'spend_token_expired'
         when nomiqon.is_token_used(v_caid.agent_id, v_caid.caid, (p_args ->> 'exp')::bigint, p_args ->> 'jti')
             then 'spend_token_replayed'
         when v_caid.status = 'revoked' then 'identity_revoked'

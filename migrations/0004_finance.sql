@@ -6,13 +6,15 @@
 create view nomiqon.internal_accepted as
 select r.transaction_id, r.agent_id, r.day, r.created_at,
        case e.ending when 'settled' then 'settled' when 'released' then 'voided' else 'approved' end as status,
-       coalesce(e.amount, r.amount) as amount, r.amount as reserved, r.host,
+       coalesce(c.amount, e.amount, r.amount) as amount, r.amount as reserved, r.host,
        case when e.ending = 'released' then e.reason end as reject_code,
-       r.method, coalesce(nullif(e.model, ''), r.model) as model, r.ref, r.policy_version, r.caid, r.token_id,
-       coalesce(e.unknown, false) as unknown, coalesce(e.overrun, false) as overrun,
+       r.method, coalesce(nullif(c.model, ''), nullif(e.model, ''), r.model) as model, r.ref, r.policy_version, r.caid,
+       r.token_id, coalesce(e.unknown, false) and c.amount is null as unknown,
+       coalesce(case when c.amount is null then e.overrun else c.amount > r.amount end, false) as overrun,
        case when e.ending = 'settled' then e.ended_at end as settled_at
 from nomiqon.reservations r
-left join nomiqon.endings e on e.agent_id = r.agent_id and e.day = r.day and e.transaction_id = r.transaction_id;
+left join nomiqon.endings e on e.agent_id = r.agent_id and e.day = r.day and e.transaction_id = r.transaction_id
+left join nomiqon.corrections c on c.agent_id = r.agent_id and c.day = r.day and c.transaction_id = r.transaction_id;
 
 create view nomiqon.internal_refused as
 select f.transaction_id, f.agent_id, f.day, f.created_at, 'rejected'::text as status, f.amount, 0::bigint as reserved,
@@ -75,11 +77,11 @@ comment on column finance.transactions.unknown is 'Settled in full because nobod
 comment on column finance.transactions.overrun is 'It cost more than was held';
 
 comment on view finance.transfers is 'Double entry: each movement of money from the account debit to the account credit.';
-comment on column finance.transfers.kind is 'fund, reserve, settle, release, or return (of a terminated agent''s money)';
+comment on column finance.transfers.kind is 'fund, reserve, settle, release, return (of a terminated agent''s money), correct (of what had expired), adjust (by finance)';
 comment on column finance.transfers.debit is 'The account that gives: treasury, the agent''s wallet or held, provider:<host>';
 comment on column finance.transfers.credit is 'The account that takes';
 comment on column finance.transfers.amount is 'USDC';
-comment on column finance.transfers.reference is 'Of a funding: what the caller named it';
+comment on column finance.transfers.reference is 'Of a funding: what the caller named it; of an adjustment: its reason';
 
 comment on view finance.balances is 'Each agent''s wallet now.';
 comment on column finance.balances.balance is 'USDC, what is held included';

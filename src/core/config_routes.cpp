@@ -13,6 +13,7 @@ constexpr std::size_t most_routes = 10'000;
 constexpr std::size_t most_paths = 1'000;
 
 constexpr std::array<std::string_view, 2> modes{"tunnel", "intercept"};
+constexpr std::array<std::string_view, 2> reserve_modes{"bound", "typical"};
 constexpr std::array<std::string_view, 13> meters{"openai",   "anthropic", "gemini",     "mistral", "groq",
                                                   "deepseek", "together",  "openrouter", "tavily",  "brave",
                                                   "bing",     "serpapi",   "pinecone"};
@@ -221,6 +222,14 @@ constexpr std::array route_members{
     Member<RouteDraft>{
         "upgrade",
         [](const Value& v, RouteDraft& draft) { draft.route.upgrade = v.boolean().value_or(false); }},
+    Member<RouteDraft>{"reserve",
+                       [](const Value& v, RouteDraft& draft) {
+                           draft.route.reserve = v.one_of(reserve_modes) == "typical" ? ReserveMode::typical
+                                                                                      : ReserveMode::bound;
+                       }},
+    Member<RouteDraft>{
+        "overrunLimit",
+        [](const Value& v, RouteDraft& draft) { draft.route.overrun_limit = v.amount().value_or(Usdc{}); }},
 };
 
 bool has(const nlohmann::json& data, const char* name) {
@@ -284,6 +293,23 @@ void check_meter(const Value& value, const Route& route) {
     }
 }
 
+void check_reserve(const Value& value, const Route& route) {
+    if (route.reserve == ReserveMode::bound) {
+        if (has(value.data(), "overrunLimit")) {
+            value.member("overrunLimit").warning("counts only beside \"reserve\": \"typical\"");
+        }
+        return;
+    }
+    if (route.overrun_limit.is_zero()) {
+        value.member("reserve").warning(
+            "`typical` acts as `bound` without an `overrunLimit` above 0, such as \"0.50\"");
+    }
+    if (!has(value.data(), "meter")) {
+        value.member("reserve").warning(
+            "`typical` acts as `bound` without a `meter`: a flat price is held in full");
+    }
+}
+
 void check_together(const Value& value, RouteDraft& draft) {
     const auto& data = value.data();
     if (!data.contains("host"))
@@ -299,6 +325,7 @@ void check_together(const Value& value, RouteDraft& draft) {
         check_intercept(value, draft.route);
     }
     check_meter(value, draft.route);
+    check_reserve(value, draft.route);
 }
 
 /// Says which routes an earlier one leaves nothing for. A wildcard before a name is told carefully: which

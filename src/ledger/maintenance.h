@@ -23,7 +23,6 @@ class Maintenance {
     void stop();
 
   private:
-    using Steady = std::chrono::steady_clock;
     void run();
     void tick(pqxx::connection& connection);
     void write_refusals(pqxx::connection& connection);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "admin_worker.h"
+#include "listener.h"
 #include "maintenance.h"
 #include "state.h"
 #include "worker.h"
@@ -15,13 +16,10 @@ namespace nomiqon::ledger {
 namespace {
 
 namespace asio = boost::asio;
-using Steady = std::chrono::steady_clock;
-
 constexpr unsigned admin_workers = 2;
 constexpr Duration admin_grace{1000};  // for a call that is under way when the gateway stops
 constexpr Duration watch_every{250};
 constexpr Duration watch_grace{1000};   // beyond the statement's own limit, before the socket is shut down
-constexpr Duration other_gateways{50};  // how often one looks whether another gateway has ended something
 
 AgentSnapshot snapshot_of(const pqxx::row& row) {
     auto agent = AgentId::parse(row["agent_id"].as<std::string>());
@@ -41,6 +39,8 @@ struct PostgresLedger::Impl {
             Worker& worker = worker_of(command.agent.str());
             worker.submit(std::move(command));
         });
+        listener = std::make_unique<Listener>(
+            state, [this](const std::string& agent) { worker_of(agent).freed(agent); });
         for (unsigned i = 0; i < admin_workers; ++i)
             admins.push_back(std::make_unique<AdminWorker>(state, calls));
         watchdog = std::jthread{[this](const std::stop_token& stop) { watch(stop); }};
@@ -90,6 +90,7 @@ struct PostgresLedger::Impl {
     State state;
     std::vector<std::unique_ptr<Worker>> workers;
     std::unique_ptr<Maintenance> maintenance;
+    std::unique_ptr<Listener> listener;
     AdminWorker::Queue calls;
     std::vector<std::unique_ptr<AdminWorker>> admins;
     std::atomic<bool> stopped{false};
@@ -113,6 +114,7 @@ void PostgresLedger::stop(Duration limit) {
     impl_->calls.stop();
     for (const auto& admin : impl_->admins)
         admin->stop(admin_grace);
+    impl_->listener->stop();
     for (const auto& worker : impl_->workers)
         worker->stop(deadline);
     impl_->maintenance->stop();
@@ -125,15 +127,19 @@ bool PostgresLedger::is_available() const {
 LedgerStats PostgresLedger::stats() const {
     const auto& counters = impl_->state.counters;
     LedgerStats stats{.batches = counters.batches,
-                      .reserved = counters.reserved,
-                      .refused = counters.refused,
-                      .ended = counters.ended,
                       .unavailable = counters.unavailable,
                       .overloaded = counters.overloaded,
                       .refusals_dropped = counters.refusals_dropped,
                       .expired = counters.expired,
                       .in_doubt = impl_->state.doubts()};
     for (const auto& worker : impl_->workers) {
+        const Batcher::Counters of_worker = worker->counters();
+        stats.reserved += of_worker.reserved;
+        stats.refused += of_worker.refused;
+        stats.ended += of_worker.ended;
+        stats.corrected += of_worker.corrected;
+        stats.unavailable += of_worker.unavailable;
+        stats.overloaded += of_worker.overloaded;
         stats.waiting += worker->waiting();
         stats.endings_waiting += worker->endings_waiting();
     }
@@ -162,14 +168,12 @@ asio::awaitable<std::expected<bool, LedgerError>> PostgresLedger::is_token_used(
 asio::awaitable<std::expected<ReserveAnswer, LedgerError>> PostgresLedger::reserve(ReserveCommand command) {
     auto executor = co_await asio::this_coro::executor;
     State& state = impl_->state;
-    auto pending = std::make_shared<Pending<Worker::Answer>>(executor, Steady::now() + state.options.timeout);
+    // Whoever waits for held money gets its answer when the wait is over, and the database's time on top.
+    const auto deadline = std::max(Steady::now(), command.wait_until) + state.options.timeout;
+    auto pending = std::make_shared<Pending<ReserveResult>>(executor, deadline);
     Worker& worker = impl_->worker_of(command.agent.str());
-    const bool queued = worker.submit(Worker::Request{std::move(command), pending});
-    if (!queued) {
-        state.counters.overloaded.fetch_add(1, std::memory_order_relaxed);
-        co_return std::unexpected{LedgerError::overloaded};
-    }
-    std::optional<Worker::Answer> answer = co_await pending->wait();
+    worker.submit(ReserveRequest{std::move(command), pending});
+    std::optional<ReserveResult> answer = co_await pending->wait();
     if (!answer) {
         state.counters.unavailable.fetch_add(1, std::memory_order_relaxed);
         co_return std::unexpected{LedgerError::unavailable};
@@ -180,15 +184,6 @@ asio::awaitable<std::expected<ReserveAnswer, LedgerError>> PostgresLedger::reser
 void PostgresLedger::end(EndCommand command) {
     Worker& worker = impl_->worker_of(command.agent.str());
     worker.submit(std::move(command));
-}
-
-asio::awaitable<void> PostgresLedger::wait_for_ending(AgentId agent, Steady::time_point deadline) {
-    auto executor = co_await asio::this_coro::executor;
-    const auto until = std::min(deadline, Steady::now() + other_gateways);
-    auto waiter = std::make_shared<EndingWaiters::Waiter>(executor, until);
-    impl_->state.waiters.add(agent.str(), waiter);
-    const std::optional<bool> woken = co_await waiter->wait();
-    if (!woken) impl_->state.waiters.remove(agent.str(), waiter);
 }
 
 void PostgresLedger::record_refusal(RefusalRecord record) {

@@ -6,12 +6,14 @@
 #include <pqxx/nontransaction>
 #include <pqxx/prepared_statement>
 
+#include "wire.h"
+
 namespace nomiqon::ledger {
 namespace {
 
 constexpr std::string_view lapsed_lease = "NQ001";  // raised by nomiqon.work
 
-std::string quoted(std::string_view identifier) {
+std::string as_identifier(std::string_view identifier) {
     std::string text{"\""};
     for (const char c : identifier) {
         if (c == '"') text += '"';
@@ -21,7 +23,7 @@ std::string quoted(std::string_view identifier) {
 }
 
 void prepare_statements(pqxx::connection& connection) {
-    connection.prepare("work", "select * from nomiqon.work($1, $2::jsonb, $3::jsonb)");
+    connection.prepare("work", work_statement());
     connection.prepare("find_agent", "select * from nomiqon.find_agent($1)");
     connection.prepare("is_token_used", "select nomiqon.is_token_used($1, $2, $3, $4)");
     connection.prepare("record_refusals", "select nomiqon.record_refusals($1::jsonb)");
@@ -69,7 +71,7 @@ pqxx::connection& Session::open(const Target& target) {
     try {
         forbid_reconnecting(*connection);
         pqxx::nontransaction setup{*connection};
-        if (!target.set_role.empty()) setup.exec("set role " + quoted(target.set_role));
+        if (!target.set_role.empty()) setup.exec("set role " + as_identifier(target.set_role));
         setup.exec(fmt::format("set statement_timeout = {}", timeout_.count()));
         setup.exec(fmt::format("set lock_timeout = {}", timeout_.count()));
         setup.exec(fmt::format("set idle_in_transaction_session_timeout = {}", timeout_.count() * 2));

@@ -17,34 +17,6 @@ std::string host_name() {
 
 }  // namespace
 
-void EndingWaiters::add(const std::string& agent, std::shared_ptr<Waiter> waiter) {
-    const std::scoped_lock lock{mutex_};
-    waiters_[agent].push_back(std::move(waiter));
-}
-
-void EndingWaiters::remove(const std::string& agent, const std::shared_ptr<Waiter>& waiter) {
-    const std::scoped_lock lock{mutex_};
-    const auto found = waiters_.find(agent);
-    if (found == waiters_.end()) return;
-    std::erase(found->second, waiter);
-    if (found->second.empty()) waiters_.erase(found);
-}
-
-void EndingWaiters::wake(const std::string& agent) {
-    std::vector<std::shared_ptr<Waiter>> woken;
-    {
-        const std::scoped_lock lock{mutex_};
-        const auto found = waiters_.find(agent);
-        if (found == waiters_.end()) return;
-        woken = std::move(found->second);
-        waiters_.erase(found);
-    }
-    for (const auto& waiter : woken) {
-        // One that gave up at this very moment needs nothing undone.
-        [[maybe_unused]] const bool in_time = waiter->answer(true);
-    }
-}
-
 bool RefusalQueue::push(RefusalRecord record) {
     const std::scoped_lock lock{mutex_};
     if (records_.size() >= bound_) return false;

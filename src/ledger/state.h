@@ -4,27 +4,13 @@
 #include <deque>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "batcher.h"
 #include "nomiqon/ledger/postgres_ledger.h"
-#include "pending.h"
 #include "session.h"
 
 namespace nomiqon::ledger {
-
-/// Coroutines that wait for some reservation of an agent to end.
-class EndingWaiters {
-  public:
-    using Waiter = Pending<bool>;
-    void add(const std::string& agent, std::shared_ptr<Waiter> waiter);
-    void remove(const std::string& agent, const std::shared_ptr<Waiter>& waiter);
-    void wake(const std::string& agent);
-
-  private:
-    std::mutex mutex_;
-    std::unordered_map<std::string, std::vector<std::shared_ptr<Waiter>>> waiters_;
-};
 
 /// Reservations whose answer was lost with their session. Until the server has ended that session they may
 /// still be committed; after that each is released, which takes effect if it was.
@@ -71,12 +57,10 @@ class State {
     [[nodiscard]] std::vector<Doubt> take_doubts();
     [[nodiscard]] std::size_t doubts() const;
 
-    EndingWaiters waiters;
     RefusalQueue refusals;
 
     struct Counters {
-        std::atomic<std::uint64_t> batches{0}, reserved{0}, refused{0}, ended{0}, unavailable{0},
-            overloaded{0}, refusals_dropped{0}, expired{0};
+        std::atomic<std::uint64_t> batches{0}, overloaded{0}, unavailable{0}, refusals_dropped{0}, expired{0};
     } counters;
 
   private:

@@ -1,14 +1,196 @@
 #include "wire.h"
 
-#include <pqxx/row>
+#include <fmt/format.h>
+#include <array>
+#include <charconv>
+#include <pqxx/prepared_statement>
 #include <stdexcept>
 
 namespace nomiqon::ledger {
 namespace {
 
-nlohmann::json text_or_null(const std::string& text) {
-    return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+// Text ----------------------------------------------------------------------------------------------------
+
+// PostgreSQL takes only valid UTF-8 without NUL, and refuses the batch otherwise. What agents say in tokens and
+// headers was checked; what an answer names as its model was not.
+std::string as_text(const std::string& value) {
+    const bool is_plain =
+        std::ranges::all_of(value, [](char c) { return c != '\0' && static_cast<unsigned char>(c) < 0x80; });
+    if (is_plain) return value;
+    const std::string replaced =
+        nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::string text = nlohmann::json::parse(replaced).get<std::string>();
+    std::erase(text, '\0');
+    return text;
 }
+
+/// One column of a batch, as the literal of a PostgreSQL array.
+class Column {
+  public:
+    explicit Column(std::size_t rows) { text_.reserve(2 + rows * 32); }
+
+    void add(const std::string& value) {
+        separate();
+        text_ += '"';
+        for (const char c : as_text(value)) {
+            if (c == '"' || c == '\\') text_ += '\\';
+            text_ += c;
+        }
+        text_ += '"';
+    }
+    void add_or_null(const std::string& value) { value.empty() ? add_null() : add(value); }
+    void add(std::int64_t value) {
+        separate();
+        std::array<char, 20> digits{};
+        const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+        text_.append(digits.data(), end);
+    }
+    void add(bool value) {
+        separate();
+        text_ += value ? 't' : 'f';
+    }
+    void add_null() {
+        separate();
+        text_ += "NULL";
+    }
+    [[nodiscard]] std::string take() && { return std::move(text_) + '}'; }
+
+  private:
+    void separate() {
+        if (text_.size() > 1) text_ += ',';
+    }
+    std::string text_{"{"};
+};
+
+template <class Rows, class Add>
+std::string column(const Rows& rows, Add add) {
+    Column column{rows.size()};
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        add(column, rows[i], i);
+    return std::move(column).take();
+}
+
+// The batch -----------------------------------------------------------------------------------------------
+
+// Of the parameters of nomiqon.work, in their order.
+constexpr std::array<const char*, 32> parameter_types{
+    "text",      "text[]",    "integer[]", "text[]",    "date[]",    "text[]", "bigint[]", "boolean[]",
+    "text[]",    "text[]",    "integer[]", "text[]",    "text[]",    "text[]", "integer[]", "text[]",
+    "bigint[]",  "bigint[]",  "bigint[]",  "integer[]", "text[]",    "text[]", "bigint[]", "boolean[]",
+    "bigint[]",  "integer[]", "text[]",    "text[]",    "text[]",    "integer[]", "text[]", "text[]"};
+
+/// The agents of a batch, each once, and which of them each row belongs to.
+class Places {
+  public:
+    explicit Places(const Batch& batch) {
+        for (const EndCommand& ending : batch.endings)
+            of_endings_.push_back(place_of(ending.agent.str()));
+        for (const ReserveRequest& request : batch.requests)
+            of_requests_.push_back(place_of(request.command.agent.str()));
+    }
+    [[nodiscard]] const std::vector<std::string>& agents() const { return agents_; }
+    [[nodiscard]] std::int64_t of_ending(std::size_t i) const { return of_endings_[i]; }
+    [[nodiscard]] std::int64_t of_request(std::size_t i) const { return of_requests_[i]; }
+
+  private:
+    std::int64_t place_of(const std::string& agent) {
+        const auto [found, is_new] = known_.try_emplace(agent, static_cast<std::int64_t>(agents_.size() + 1));
+        if (is_new) agents_.push_back(agent);
+        return found->second;
+    }
+    std::vector<std::string> agents_;
+    std::unordered_map<std::string, std::int64_t> known_;
+    std::vector<std::int64_t> of_endings_;
+    std::vector<std::int64_t> of_requests_;
+};
+
+// For each request, the place of the first that carries the same token; 0 when no other does.
+std::vector<std::int64_t> token_groups(const std::vector<ReserveRequest>& requests) {
+    std::unordered_map<std::string, std::size_t> first;
+    std::vector<std::int64_t> groups(requests.size(), 0);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        const ReserveCommand& command = requests[i].command;
+        const auto [found, is_new] = first.try_emplace(
+            fmt::format("{} {} {} {}", command.agent.str(), command.caid.str(), command.token_exp, command.jti), i);
+        if (is_new) continue;
+        groups[found->second] = groups[i] = static_cast<std::int64_t>(found->second + 1);
+    }
+    return groups;
+}
+
+void add_endings(std::vector<std::string>& parameters, const Batch& batch, const Places& places) {
+    const auto add = [&](auto write) { parameters.push_back(column(batch.endings, write)); };
+    add([&](Column& to, const EndCommand&, std::size_t i) { to.add(places.of_ending(i)); });
+    add([](Column& to, const EndCommand& ending, std::size_t) { to.add(ending.transaction.str()); });
+    add([](Column& to, const EndCommand& ending, std::size_t) {
+        ending.day == unknown_day ? to.add_null() : to.add(format_day(ending.day));
+    });
+    add([](Column& to, const EndCommand& ending, std::size_t) {
+        to.add(std::string{ending.ending == Ending::settled ? "settled" : "released"});
+    });
+    add([](Column& to, const EndCommand& ending, std::size_t) { to.add(ending.amount.nanos()); });
+    add([](Column& to, const EndCommand& ending, std::size_t) { to.add(ending.unknown); });
+    add([](Column& to, const EndCommand& ending, std::size_t) { to.add_or_null(ending.reason); });
+    add([](Column& to, const EndCommand& ending, std::size_t) { to.add_or_null(ending.model); });
+}
+
+void add_requests(std::vector<std::string>& parameters, const Batch& batch, const Places& places,
+                  Steady::time_point now) {
+    const std::vector<std::int64_t> groups = token_groups(batch.requests);
+    const auto add = [&](auto write) {
+        parameters.push_back(column(batch.requests, [&](Column& to, const ReserveRequest& request, std::size_t i) {
+            write(to, request.command, i);
+        }));
+    };
+    using Command = const ReserveCommand&;
+    const auto add_amount = [](Column& to, const std::optional<Usdc>& amount) {
+        amount ? to.add(amount->nanos()) : to.add_null();
+    };
+    add([&](Column& to, Command, std::size_t i) { to.add(places.of_request(i)); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.transaction.str()); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.request.str()); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.caid.str()); });
+    add([](Column& to, Command c, std::size_t) { to.add(std::int64_t{c.policy_version}); });
+    add([](Column& to, Command c, std::size_t) {
+        c.decision ? to.add(std::string{info(*c.decision).name}) : to.add_null();
+    });
+    add([](Column& to, Command c, std::size_t) { to.add(c.amount.nanos()); });
+    add([&](Column& to, Command c, std::size_t) { add_amount(to, c.typical); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.overrun_limit.nanos()); });
+    add([&](Column& to, Command c, std::size_t) {
+        const auto left = std::chrono::ceil<Duration>(c.wait_until - now).count();
+        to.add(std::int64_t{std::clamp<Duration::rep>(left, 0, std::numeric_limits<std::int32_t>::max())});
+    });
+    add([](Column& to, Command c, std::size_t) { to.add(c.token); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.jti); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.token_exp); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.session); });
+    add([&](Column& to, Command c, std::size_t) { add_amount(to, c.token_max); });
+    add([&](Column& to, Command, std::size_t i) { groups[i] == 0 ? to.add_null() : to.add(groups[i]); });
+    add([](Column& to, Command c, std::size_t) { to.add_or_null(c.ref); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.scheme); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.host); });
+    add([](Column& to, Command c, std::size_t) { to.add(std::int64_t{c.port}); });
+    add([](Column& to, Command c, std::size_t) { to.add(c.method); });
+    add([](Column& to, Command c, std::size_t) { to.add_or_null(c.model); });
+}
+
+// The answer ------------------------------------------------------------------------------------------------
+
+// The places of what nomiqon.work answers with.
+enum Answered : pqxx::row_size_type {
+    a_outcome = 1,
+    a_code,
+    a_cap,
+    a_limit,
+    a_spent,
+    a_reserved,
+    a_resets_at,
+    a_day,
+    a_amount,
+    a_version,
+    a_document
+};
 
 std::optional<Time> time_of(const pqxx::field& field) {
     if (field.is_null()) return std::nullopt;
@@ -20,50 +202,78 @@ std::optional<Time> time_of(const pqxx::field& field) {
 }
 
 CapState cap_of(const pqxx::row& row) {
-    return {.cap = row["cap"].as<std::string>(),
-            .limit = Usdc::from_nanos(row["cap_limit"].as<std::int64_t>()),
-            .spent = Usdc::from_nanos(row["cap_spent"].as<std::int64_t>()),
-            .reserved = Usdc::from_nanos(row["cap_reserved"].as<std::int64_t>()),
-            .resets_at = time_of(row["resets_at"])};
+    return {.cap = row[a_cap].as<std::string>(),
+            .limit = Usdc::from_nanos(row[a_limit].as<std::int64_t>()),
+            .spent = Usdc::from_nanos(row[a_spent].as<std::int64_t>()),
+            .reserved = Usdc::from_nanos(row[a_reserved].as<std::int64_t>()),
+            .resets_at = time_of(row[a_resets_at])};
+}
+
+EndOutcome outcome_of(const pqxx::row& row) {
+    const std::string_view outcome = row[a_outcome].c_str();
+    if (outcome == "ended") return EndOutcome::ended;
+    if (outcome == "already_ended") return EndOutcome::already_ended;
+    if (outcome == "corrected") return EndOutcome::corrected;
+    if (outcome == "not_found") return EndOutcome::not_found;
+    throw std::runtime_error{"the ledger answered an unknown outcome of an ending"};
+}
+
+ReserveAnswer answer_of(const pqxx::row& row, const ReserveCommand& command) {
+    const std::string_view outcome = row[a_outcome].c_str();
+    if (outcome == "reserved") {
+        const auto day = parse_day(row[a_day].c_str());
+        if (!day) throw std::runtime_error{"the ledger reserved for no day"};
+        return Reserved{command.transaction, command.agent, *day,
+                        Usdc::from_nanos(row[a_amount].as<std::int64_t>())};
+    }
+    if (outcome == "stale") {
+        return StalePolicy{
+            {command.agent, row[a_version].as<std::int32_t>(), row[a_document].as<std::string>()}};
+    }
+    const auto code = refusal_from_name(row[a_code].c_str());
+    if (outcome != "refused" || !code) throw std::runtime_error{"the ledger answered an unknown outcome"};
+    return ReserveRefused{*code, row[a_cap].is_null() ? std::nullopt : std::optional{cap_of(row)}};
 }
 
 }  // namespace
 
-nlohmann::json to_json(const ReserveCommand& command) {
-    nlohmann::json object{{"transaction", command.transaction.str()},
-                          {"request", command.request.str()},
-                          {"agent", command.agent.str()},
-                          {"caid", command.caid.str()},
-                          {"policy_version", command.policy_version},
-                          {"amount", command.amount.nanos()},
-                          {"token", command.token},
-                          {"jti", command.jti},
-                          {"exp", command.token_exp},
-                          {"session", command.session},
-                          {"ref", text_or_null(command.ref)},
-                          {"scheme", command.scheme},
-                          {"host", command.host},
-                          {"port", command.port},
-                          {"method", command.method},
-                          {"model", text_or_null(command.model)}};
-    if (command.decision) object["decision"] = info(*command.decision).name;
-    if (command.token_max) object["token_max"] = command.token_max->nanos();
-    return object;
+std::string work_statement() {
+    std::string arguments;
+    for (std::size_t i = 0; i < parameter_types.size(); ++i)
+        arguments += fmt::format("{}${}::{}", i == 0 ? "" : ", ", i + 1, parameter_types[i]);
+    return fmt::format("select * from nomiqon.work({})", arguments);
 }
 
-nlohmann::json to_json(const EndCommand& command) {
-    return {{"transaction", command.transaction.str()},
-            {"agent", command.agent.str()},
-            {"day",
-             command.day == unknown_day ? nlohmann::json(nullptr) : nlohmann::json(format_day(command.day))},
-            {"ending", command.ending == Ending::settled ? "settled" : "released"},
-            {"amount", command.amount.nanos()},
-            {"unknown", command.unknown},
-            {"reason", text_or_null(command.reason)},
-            {"model", text_or_null(command.model)}};
+BatchAnswer call_work(pqxx::transaction_base& transaction, const std::string& gateway, const Batch& batch,
+                      Steady::time_point now) {
+    const Places places{batch};
+    std::vector<std::string> parameters;
+    parameters.reserve(parameter_types.size());
+    parameters.push_back(gateway);
+    parameters.push_back(
+        column(places.agents(), [](Column& to, const std::string& agent, std::size_t) { to.add(agent); }));
+    add_endings(parameters, batch, places);
+    add_requests(parameters, batch, places, now);
+
+    const pqxx::result rows =
+        transaction.exec_prepared("work", pqxx::prepare::make_dynamic_params(parameters));
+    if (rows.size() != batch.size())
+        throw std::runtime_error{"the ledger answered another number of rows than it was asked"};
+    BatchAnswer answer;
+    answer.endings.reserve(batch.endings.size());
+    answer.requests.reserve(batch.requests.size());
+    pqxx::result::size_type at = 0;
+    for (std::size_t i = 0; i < batch.endings.size(); ++i)
+        answer.endings.push_back(outcome_of(rows[at++]));
+    for (const ReserveRequest& request : batch.requests)
+        answer.requests.push_back(answer_of(rows[at++], request.command));
+    return answer;
 }
 
 nlohmann::json to_json(const RefusalRecord& record) {
+    const auto text_or_null = [](const std::string& text) {
+        return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+    };
     return {{"transaction", record.transaction.str()},
             {"agent", record.agent.str()},
             {"caid", record.caid.str()},
@@ -80,22 +290,6 @@ nlohmann::json to_json(const RefusalRecord& record) {
 
 std::string to_parameter(const nlohmann::json& value) {
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-ReserveAnswer to_answer(const pqxx::row& row, const ReserveCommand& command) {
-    const auto outcome = row["outcome"].as<std::string>();
-    if (outcome == "reserved") {
-        const auto day = parse_day(row["day"].as<std::string>());
-        if (!day) throw std::runtime_error{"the ledger reserved for no day"};
-        return Reserved{command.transaction, command.agent, *day, command.amount};
-    }
-    if (outcome == "stale") {
-        return StalePolicy{{command.agent, row["policy_version"].as<std::int32_t>(),
-                            row["policy_document"].as<std::string>()}};
-    }
-    const auto code = refusal_from_name(row["code"].as<std::string>());
-    if (outcome != "refused" || !code) throw std::runtime_error{"the ledger answered an unknown outcome"};
-    return ReserveRefused{*code, row["cap"].is_null() ? std::nullopt : std::optional{cap_of(row)}};
 }
 
 }  // namespace nomiqon::ledger

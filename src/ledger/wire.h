@@ -1,25 +1,24 @@
 #pragma once
 
-// Between the ledger's commands and the JSON and rows of migrations/0002_reserve.sql.
-
 #include <nlohmann/json.hpp>
 #include <pqxx/result>
-#include <string>
+#include <pqxx/transaction_base>
 
-#include "nomiqon/ledger/ledger.h"
+#include "batcher.h"
 
 namespace nomiqon::ledger {
 
-/// A reservation whose day is not known is looked up by its id alone.
-inline constexpr Day unknown_day{};
+/// The statement that `call_work` runs, prepared under the name `work`.
+[[nodiscard]] std::string work_statement();
 
-[[nodiscard]] nlohmann::json to_json(const ReserveCommand& command);
-[[nodiscard]] nlohmann::json to_json(const EndCommand& command);
+/// Hands a batch to nomiqon.work (migrations/0002_reserve.sql) and reads its answer. `now` is what the requests'
+/// `wait_until` is compared with. Throws what pqxx throws, and std::runtime_error for an answer that makes no
+/// sense. The caller commits.
+[[nodiscard]] BatchAnswer call_work(pqxx::transaction_base& transaction, const std::string& gateway,
+                                    const Batch& batch, Steady::time_point now);
+
 [[nodiscard]] nlohmann::json to_json(const RefusalRecord& record);
-/// As text for a parameter. What is no UTF-8 (no caller's value can be) is replaced rather than thrown at.
+/// JSON as a parameter: what isn't UTF-8 is replaced, since a strange byte in a header must not lose money.
 [[nodiscard]] std::string to_parameter(const nlohmann::json& value);
-
-/// A row of nomiqon.work. Throws std::runtime_error when the database answers what it can't.
-[[nodiscard]] ReserveAnswer to_answer(const pqxx::row& row, const ReserveCommand& command);
 
 }  // namespace nomiqon::ledger

@@ -8,8 +8,6 @@
 namespace nomiqon::ledger {
 namespace {
 
-using Steady = std::chrono::steady_clock;
-
 constexpr Duration retry_pause{200};   // between two tries to reach a database that is away
 constexpr int transient_attempts = 5;  // deadlocks end with one victim each, so few are enough
 constexpr std::size_t reads_at_once = 64;
@@ -33,34 +31,24 @@ std::vector<T> take_front(std::deque<T>& queue, std::size_t most) {
     return taken;
 }
 
-EndCommand release_of(const ReserveCommand& command, Day day) {
-    return {.transaction = command.transaction,
-            .agent = command.agent,
-            .day = day,
-            .ending = Ending::released,
-            .amount = {},
-            .unknown = false,
-            .reason = std::string{info(RefusalCode::ledger_unavailable).name},
-            .model = {}};
-}
-
 }  // namespace
 
 Worker::Worker(State& state, std::string name)
-    : state_(state), session_(std::move(name), state.options.timeout), thread_([this] { run(); }) {}
+    : state_(state),
+      session_(std::move(name), state.options.timeout),
+      batcher_({.queue = state.options.queue, .batch = state.options.batch}),
+      thread_([this] { run(); }) {}
 
 Worker::~Worker() {
     stop(Steady::now());
 }
 
-bool Worker::submit(Request request) {
+void Worker::submit(ReserveRequest request) {
     {
         const std::scoped_lock lock{mutex_};
-        if (stopping_ || requests_.size() >= state_.options.queue) return false;
-        requests_.push_back(std::move(request));
+        batcher_.submit(std::move(request));
     }
     work_.notify_one();
-    return true;
 }
 
 bool Worker::submit(Read read) {
@@ -75,9 +63,16 @@ bool Worker::submit(Read read) {
 
 void Worker::submit(EndCommand command) {
     {
-        // No bound of its own: every ending belongs to a reservation that was granted.
         const std::scoped_lock lock{mutex_};
-        endings_.push_back(std::move(command));
+        batcher_.submit(std::move(command));
+    }
+    work_.notify_one();
+}
+
+void Worker::freed(const std::string& agent) {
+    {
+        const std::scoped_lock lock{mutex_};
+        batcher_.freed(agent);
     }
     work_.notify_one();
 }
@@ -90,6 +85,9 @@ void Worker::stop(Steady::time_point deadline) {
     }
     work_.notify_one();
     if (thread_.joinable()) thread_.join();
+    // What was submitted after the thread's end.
+    const std::scoped_lock lock{mutex_};
+    batcher_.close();
 }
 
 void Worker::watch(Duration limit) {
@@ -98,51 +96,55 @@ void Worker::watch(Duration limit) {
 
 std::size_t Worker::waiting() const {
     const std::scoped_lock lock{mutex_};
-    return requests_.size() + reads_.size();
+    return batcher_.waiting() + reads_.size();
 }
 
 std::size_t Worker::endings_waiting() const {
     const std::scoped_lock lock{mutex_};
-    return endings_.size();
+    return batcher_.endings_waiting();
+}
+
+Batcher::Counters Worker::counters() const {
+    const std::scoped_lock lock{mutex_};
+    return batcher_.counters();
 }
 
 void Worker::run() {
-    Batch batch;
-    while (take(batch)) {
-        run_reads(batch.reads);
-        if (!batch.endings.empty() || !batch.requests.empty()) run_batch(std::move(batch));
-        batch = {};
+    Work work;
+    while (take(work)) {
+        run_reads(work.reads);
+        if (!work.batch.empty()) run_batch(std::move(work.batch));
+        work = {};
     }
     const std::scoped_lock lock{mutex_};
-    if (!endings_.empty()) {
+    if (const std::size_t left = batcher_.close(); left > 0) {
         state_.log->error("{} endings could not be handed in: they expire with the lease, settled in full",
-                          endings_.size());
+                          left);
     }
-    std::vector<Request> left = take_front(requests_, requests_.size());
-    refuse(left);
     for (const Read& read : take_front(reads_, reads_.size()))
         read(nullptr);
     session_.close();
 }
 
-bool Worker::take(Batch& batch) {
+bool Worker::take(Work& work) {
     std::unique_lock lock{mutex_};
     while (true) {
         const auto now = Steady::now();
-        const bool asked = !requests_.empty() || !reads_.empty();
-        if (stopping_ && !asked && (endings_.empty() || now >= stop_at_)) return false;
+        const bool asked = !reads_.empty() || batcher_.has_request(now);
+        if (stopping_ && !asked && (!batcher_.has_ending() || now >= stop_at_)) return false;
         // While the database is away, requests are refused at once; endings wait for the next try.
         const bool away = now < retry_at_;
-        if (asked || (!endings_.empty() && !away)) {
-            batch.reads = take_front(reads_, reads_at_once);
-            batch.requests = take_front(requests_, state_.options.batch);
-            if (!away) batch.endings = take_front(endings_, state_.options.batch);
+        if (asked || (batcher_.has_ending() && !away)) {
+            work.reads = take_front(reads_, reads_at_once);
+            work.batch = batcher_.take(now, !away);
             return true;
         }
-        if (endings_.empty()) {
+        auto until = batcher_.next_due();
+        if (batcher_.has_ending()) until = std::min(until, stopping_ ? std::min(retry_at_, stop_at_) : retry_at_);
+        if (until == Steady::time_point::max()) {
             work_.wait(lock);
         } else {
-            work_.wait_until(lock, stopping_ ? std::min(retry_at_, stop_at_) : retry_at_);
+            work_.wait_until(lock, until);
         }
     }
 }
@@ -172,16 +174,10 @@ void Worker::run_reads(std::vector<Read>& reads) {
     }
 }
 
-void Worker::forget_abandoned(std::vector<Request>& requests) const {
-    std::erase_if(requests, [](const Request& request) { return request.pending->is_abandoned(); });
-}
-
 void Worker::run_batch(Batch batch) {
-    forget_abandoned(batch.requests);
     if (Steady::now() < retry_at_) {
-        refuse(batch.requests);
         const std::scoped_lock lock{mutex_};
-        endings_.insert(endings_.begin(), batch.endings.begin(), batch.endings.end());
+        [[maybe_unused]] const auto nothing_was_sent = batcher_.give_up(std::move(batch), false);
         return;
     }
     for (int tries = 1;; ++tries) {
@@ -190,7 +186,9 @@ void Worker::run_batch(Batch batch) {
         try {
             session_.open(state_.target());
             was_sent = true;
-            attempt(batch);
+            const BatchAnswer answer = attempt(batch);
+            const std::scoped_lock lock{mutex_};
+            batcher_.deliver(std::move(batch), answer, Steady::now());
             return;
         } catch (const std::exception& error) {
             const DatabaseError described = describe(error);
@@ -205,8 +203,9 @@ void Worker::run_batch(Batch batch) {
                     return;
                 }
             }
-            if (described.failure == Failure::statement && batch.endings.size() + batch.requests.size() > 1) {
-                one_by_one(std::move(batch));
+            if (described.failure == Failure::statement && batch.size() > 1) {
+                for (Batch& single : Batcher::split(std::move(batch)))
+                    run_batch(std::move(single));
                 return;
             }
             give_up(std::move(batch), described, was_sent);
@@ -215,89 +214,35 @@ void Worker::run_batch(Batch batch) {
     }
 }
 
-void Worker::attempt(Batch& batch) {
-    auto endings = nlohmann::json::array();
-    for (const EndCommand& ending : batch.endings)
-        endings.push_back(to_json(ending));
-    auto requests = nlohmann::json::array();
-    for (const Request& request : batch.requests)
-        requests.push_back(to_json(request.command));
-
-    pqxx::work tx{session_.open(state_.target())};
-    const pqxx::result rows =
-        tx.exec_prepared("work", state_.gateway(), to_parameter(endings), to_parameter(requests));
-    if (rows.size() != batch.endings.size() + batch.requests.size()) {
-        throw std::runtime_error{"the ledger answered another number of rows than it was asked"};
-    }
-    tx.commit();
+BatchAnswer Worker::attempt(const Batch& batch) {
+    pqxx::work transaction{session_.open(state_.target())};
+    BatchAnswer answer = call_work(transaction, state_.gateway(), batch, Steady::now());
+    transaction.commit();
     state_.contact(true);
-    deliver(batch, rows);
-}
-
-void Worker::deliver(const Batch& batch, const pqxx::result& rows) {
     state_.counters.batches.fetch_add(1, std::memory_order_relaxed);
-    pqxx::result::size_type at = 0;
-    for (const EndCommand& ending : batch.endings) {
-        const auto outcome = rows[at++]["outcome"].as<std::string>();
-        if (outcome == "ended") state_.counters.ended.fetch_add(1, std::memory_order_relaxed);
-        if (outcome == "already_ended") {
-            state_.log->warn("{} had ended before its {} came", ending.transaction.str(),
-                             ending.ending == Ending::settled ? "settlement" : "release");
-        }
-        state_.waiters.wake(ending.agent.str());
-    }
-    for (const Request& request : batch.requests) {
-        const ReserveAnswer answer = to_answer(rows[at++], request.command);
-        const auto* reserved = std::get_if<Reserved>(&answer);
-        auto& counter = reserved != nullptr ? state_.counters.reserved : state_.counters.refused;
-        counter.fetch_add(1, std::memory_order_relaxed);
-        // Whoever asked has given up meanwhile: what was reserved for it goes back.
-        if (!request.pending->answer(answer) && reserved != nullptr)
-            submit(release_of(request.command, reserved->day));
-    }
-}
-
-void Worker::one_by_one(Batch batch) {
-    for (EndCommand& ending : batch.endings) {
-        Batch single;
-        single.endings.push_back(std::move(ending));
-        run_batch(std::move(single));
-    }
-    for (Request& request : batch.requests) {
-        Batch single;
-        single.requests.push_back(std::move(request));
-        run_batch(std::move(single));
-    }
+    return answer;
 }
 
 void Worker::give_up(Batch batch, const DatabaseError& error, bool was_sent) {
     if (error.failure == Failure::connection) {
-        if (was_sent && !batch.requests.empty()) {
-            Doubt doubt{.session = session_.identity(), .releases = {}};
-            for (const Request& request : batch.requests) {
-                doubt.releases.push_back(release_of(request.command, unknown_day));
-            }
-            state_.doubt(std::move(doubt));
-        }
+        const std::string session = session_.identity();
         session_.close();
         retry_at_ = Steady::now() + retry_pause;
         state_.contact(false, error.message);
+        std::vector<EndCommand> releases;
+        {
+            const std::scoped_lock lock{mutex_};
+            releases = batcher_.give_up(std::move(batch), was_sent);
+        }
+        if (!releases.empty()) state_.doubt({.session = session, .releases = std::move(releases)});
+        return;
+    }
+    state_.log->error("the database refused a statement: {} ({})", error.message, error.sqlstate);
+    const std::scoped_lock lock{mutex_};
+    if (error.failure == Failure::statement) {
+        batcher_.reject(std::move(batch));
     } else {
-        state_.log->error("the database refused a statement: {} ({})", error.message, error.sqlstate);
-    }
-    // An ending is repeated until the database has it: ending twice is harmless, losing one is not.
-    if (error.failure != Failure::statement) {
-        const std::scoped_lock lock{mutex_};
-        endings_.insert(endings_.begin(), batch.endings.begin(), batch.endings.end());
-    }
-    refuse(batch.requests);
-}
-
-void Worker::refuse(std::vector<Request>& requests) {
-    for (const Request& request : requests) {
-        state_.counters.unavailable.fetch_add(1, std::memory_order_relaxed);
-        [[maybe_unused]] const bool in_time =
-            request.pending->answer(std::unexpected{LedgerError::unavailable});
+        [[maybe_unused]] const auto nothing_was_committed = batcher_.give_up(std::move(batch), false);
     }
 }
 

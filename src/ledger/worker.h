@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "batcher.h"
 #include "state.h"
 
 namespace nomiqon::ledger {
@@ -34,51 +35,42 @@ class BusySince {
 /// One thread with one connection that serves the requests and endings of its share of the agents.
 class Worker {
   public:
-    using Answer = std::expected<ReserveAnswer, LedgerError>;
-    struct Request {
-        ReserveCommand command;
-        std::shared_ptr<Pending<Answer>> pending;
-    };
     /// A read runs with an open connection, or with none when the database is away.
     using Read = std::function<void(pqxx::connection*)>;
 
     Worker(State& state, std::string name);
     ~Worker();
 
-    [[nodiscard]] bool submit(Request request);  ///< false: the queue is full
-    [[nodiscard]] bool submit(Read read);
+    void submit(ReserveRequest request);
+    [[nodiscard]] bool submit(Read read);  ///< false: the queue is full
     void submit(EndCommand command);
+    void freed(const std::string& agent);  ///< money of this agent came back on another gateway
 
     /// Ends the thread once no ending waits, or at `deadline`.
     void stop(std::chrono::steady_clock::time_point deadline);
     void watch(Duration limit);  ///< called by the watchdog: interrupts a call that has lasted longer
     [[nodiscard]] std::size_t waiting() const;
     [[nodiscard]] std::size_t endings_waiting() const;
+    [[nodiscard]] Batcher::Counters counters() const;
 
   private:
-    struct Batch {
+    struct Work {
         std::vector<Read> reads;
-        std::vector<EndCommand> endings;
-        std::vector<Request> requests;
+        Batch batch;
     };
     void run();
-    [[nodiscard]] bool take(Batch& batch);  ///< waits for work; false: the thread is to end
+    [[nodiscard]] bool take(Work& work);  ///< waits for work; false: the thread is to end
     void run_reads(std::vector<Read>& reads);
     void run_batch(Batch batch);
-    void attempt(Batch& batch);  ///< one transaction; throws what pqxx throws
-    void deliver(const Batch& batch, const pqxx::result& rows);
-    void one_by_one(Batch batch);
+    [[nodiscard]] BatchAnswer attempt(const Batch& batch);  ///< one transaction; throws what pqxx throws
     void give_up(Batch batch, const DatabaseError& error, bool was_sent);
-    void refuse(std::vector<Request>& requests);
-    void forget_abandoned(std::vector<Request>& requests) const;
 
     State& state_;
     Session session_;
     BusySince busy_;
     mutable std::mutex mutex_;
     std::condition_variable work_;
-    std::deque<Request> requests_;
-    std::deque<EndCommand> endings_;
+    Batcher batcher_;
     std::deque<Read> reads_;
     bool stopping_ = false;
     std::chrono::steady_clock::time_point stop_at_{};

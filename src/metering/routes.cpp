@@ -135,6 +135,12 @@ std::expected<Usdc, RefusalCode> RouteTable::price_of_plain_request(const HostNa
     return *price;
 }
 
+std::optional<Usdc> RouteTable::overrun_limit(const HostName& host, std::uint16_t port) const {
+    const auto& route = match(host, port);
+    if (route.reserve == ReserveMode::bound || route.overrun_limit.is_zero()) return std::nullopt;
+    return route.overrun_limit;
+}
+
 bool is_known_paid_host(const HostName& host) {
     return find_paid_host(host) != nullptr;
 }

@@ -3,12 +3,12 @@
 #include <atomic>
 
 #include "agent_cache.h"
+#include "typical_costs.h"
 
 namespace nomiqon::service {
 namespace {
 
 namespace asio = boost::asio;
-using Steady = std::chrono::steady_clock;
 
 // Each turn needs another change of the agent's policy while the request is under way.
 constexpr int max_stale_answers = 8;
@@ -17,11 +17,6 @@ Refusal refusal_of(ledger::LedgerError error) {
     return error == ledger::LedgerError::overloaded
                ? Refusal{.code = RefusalCode::overloaded, .detail = "the ledger's queue is full"}
                : Refusal{.code = RefusalCode::ledger_unavailable, .detail = "the database can't answer"};
-}
-
-bool is_only_held(RefusalCode code) {
-    return code == RefusalCode::policy_cap_reserved || code == RefusalCode::balance_reserved ||
-           code == RefusalCode::spend_token_reserved;
 }
 
 token::BoundRequest bound_request(const SpendRequest& request) {
@@ -33,9 +28,21 @@ token::BoundRequest bound_request(const SpendRequest& request) {
 }
 
 std::expected<Usdc, RefusalCode> price_of(const metering::RouteTable& routes, const SpendRequest& request) {
+    if (request.metered) return request.metered->bound;
     return request.way == Way::tunnel ? routes.price_of_tunnel(request.host, request.port)
                                       : routes.price_of_plain_request(request.host, request.port);
 }
+
+std::string model_of(const SpendRequest& request) {
+    return request.metered ? request.metered->model : std::string{};
+}
+
+// How much is asked to be held for a request, and what its cost teaches the next ones.
+struct Hold {
+    std::optional<Usdc> typical;
+    Usdc overrun_limit;
+    std::string kind;  // of TypicalCosts; empty: it teaches nothing
+};
 
 // What stays with a request from its token on.
 struct Proven {
@@ -51,14 +58,18 @@ struct Proven {
 Reservation::Reservation(Reservation&& other) noexcept
     : ledger_(std::exchange(other.ledger_, nullptr)),
       held_(std::move(other.held_)),
-      session_token_(other.session_token_) {}
+      bound_(other.bound_),
+      session_token_(other.session_token_),
+      lesson_(std::move(other.lesson_)) {}
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
     if (this != &other) {
         settle_as_unknown();
         ledger_ = std::exchange(other.ledger_, nullptr);
         held_ = std::move(other.held_);
+        bound_ = other.bound_;
         session_token_ = other.session_token_;
+        lesson_ = std::move(other.lesson_);
     }
     return *this;
 }
@@ -68,13 +79,15 @@ Reservation::~Reservation() {
 }
 
 void Reservation::settle(Usdc amount) {
+    if (ledger_ == nullptr) return;
     end(ledger::Ending::settled, amount, false, {});
+    if (lesson_.costs) lesson_.costs->learn(lesson_.kind, bound_, amount);
 }
 void Reservation::settle_in_full() {
-    end(ledger::Ending::settled, held_.amount, false, {});
+    end(ledger::Ending::settled, bound_, false, {});
 }
 void Reservation::settle_as_unknown() {
-    end(ledger::Ending::settled, held_.amount, true, {});
+    end(ledger::Ending::settled, bound_, true, {});
 }
 void Reservation::release(RefusalCode why) {
     end(ledger::Ending::released, Usdc{}, false, std::string{info(why).name});
@@ -103,11 +116,13 @@ struct SpendAuthorizer::Impl {
           clock(the_clock),
           options(std::move(opts)),
           agents(options.cached_agents, {.require_allowlist = options.require_allowlist}),
+          typical_costs(std::make_shared<TypicalCosts>(options.typical_kinds)),
           routes(std::move(table)) {}
 
     asio::awaitable<std::expected<std::shared_ptr<const KnownAgent>, Refusal>> find_agent(const Caid& caid);
     asio::awaitable<std::expected<Proven, Refusal>> prove(const SpendRequest& request);
     std::optional<RefusalCode> decide(const KnownAgent& agent, const SpendRequest& request) const;
+    Hold hold_of(const metering::RouteTable& table, const SpendRequest& request, const AgentId& agent) const;
     asio::awaitable<std::expected<Reservation, Refusal>> reserve(const SpendRequest& request, Proven proven);
     void record(const SpendRequest& request, const Proven& proven, RefusalCode code, Usdc amount);
 
@@ -115,6 +130,7 @@ struct SpendAuthorizer::Impl {
     const Clock& clock;
     const Options options;
     AgentCache agents;
+    const std::shared_ptr<TypicalCosts> typical_costs;  // also each reservation's that teaches
     std::atomic<std::shared_ptr<const metering::RouteTable>> routes;
 };
 
@@ -205,16 +221,29 @@ std::optional<RefusalCode> SpendAuthorizer::Impl::decide(const KnownAgent& agent
         clock.now());
 }
 
+// Only a metered price can turn out lower than its bound. A flat one is owed, or nothing is: holding less of
+// it would be an overrun for sure, and the answers that cost nothing say nothing of the next one.
+Hold SpendAuthorizer::Impl::hold_of(const metering::RouteTable& table, const SpendRequest& request,
+                                    const AgentId& agent) const {
+    if (!request.metered) return {};
+    const std::optional<Usdc> limit = table.overrun_limit(request.host, request.port);
+    if (!limit) return {};
+    std::string kind = TypicalCosts::kind(agent, request.host.str(), request.metered->model);
+    const std::optional<Usdc> typical = typical_costs->typical(kind, request.metered->bound);
+    return {.typical = typical, .overrun_limit = typical ? *limit : Usdc{}, .kind = std::move(kind)};
+}
+
 // Policy and price say what they think; the ledger decides, under the policy version that it holds.
 asio::awaitable<std::expected<Reservation, Refusal>> SpendAuthorizer::Impl::reserve(
     const SpendRequest& request, Proven proven) {
     const token::SpendToken& token = proven.token;
     const auto table = routes.load();
     const std::expected<Usdc, RefusalCode> price = price_of(*table, request);
-    const auto wait_until = Steady::now() + options.wait;
+    const Hold hold = hold_of(*table, request, proven.agent->agent);
+    const auto wait_until = std::chrono::steady_clock::now() + options.wait;
     const TransactionId transaction = TransactionId::generate();
 
-    for (int stale = 0; stale < max_stale_answers;) {
+    for (int stale = 0; stale < max_stale_answers; ++stale) {
         const KnownAgent& agent = *proven.agent;
         std::optional<RefusalCode> decision = decide(agent, request);
         if (!decision && !price) decision = price.error();
@@ -225,6 +254,9 @@ asio::awaitable<std::expected<Reservation, Refusal>> SpendAuthorizer::Impl::rese
                                                .policy_version = agent.policy_version,
                                                .decision = decision,
                                                .amount = price.value_or(Usdc{}),
+                                               .typical = hold.typical,
+                                               .overrun_limit = hold.overrun_limit,
+                                               .wait_until = wait_until,
                                                .token = token.text,
                                                .jti = token.jti,
                                                .token_exp = token.exp,
@@ -235,7 +267,7 @@ asio::awaitable<std::expected<Reservation, Refusal>> SpendAuthorizer::Impl::rese
                                                .host = request.host.str(),
                                                .port = request.port,
                                                .method = request.method,
-                                               .model = {}});
+                                               .model = model_of(request)});
         if (!answer) {
             Refusal refusal = refusal_of(answer.error());
             refusal.agent = agent.agent.str();
@@ -243,18 +275,17 @@ asio::awaitable<std::expected<Reservation, Refusal>> SpendAuthorizer::Impl::rese
             co_return std::unexpected{std::move(refusal)};
         }
         if (auto* held = std::get_if<ledger::Reserved>(&*answer)) {
-            co_return Reservation{ledger, std::move(*held), token.use == token::TokenUse::session};
+            co_return Reservation{ledger,
+                                  std::move(*held),
+                                  price.value_or(Usdc{}),
+                                  token.use == token::TokenUse::session,
+                                  {.costs = hold.kind.empty() ? nullptr : typical_costs, .kind = hold.kind}};
         }
         if (const auto* newer = std::get_if<ledger::StalePolicy>(&*answer)) {
             proven.agent = agents.put(token.caid, newer->current);
-            ++stale;
             continue;
         }
         auto& refused = std::get<ledger::ReserveRefused>(*answer);
-        if (is_only_held(refused.code) && Steady::now() < wait_until) {
-            co_await ledger.wait_for_ending(agent.agent, wait_until);
-            continue;
-        }
         record(request, proven, refused.code, price.value_or(Usdc{}));
         co_return std::unexpected{Refusal{
             .code = refused.code, .detail = {}, .cap = std::move(refused.cap), .agent = agent.agent.str()}};
@@ -277,7 +308,7 @@ void SpendAuthorizer::Impl::record(const SpendRequest& request, const Proven& pr
                            .ref = proven.token.ref,
                            .host = request.host.str(),
                            .method = request.method,
-                           .model = {},
+                           .model = model_of(request),
                            .at = clock.now()});
 }
 

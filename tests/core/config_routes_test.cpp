@@ -173,5 +173,48 @@ TEST_F(ConfigTest, RoutesThatDoLessThanTheySayAreWarnedOf) {
         "");
 }
 
+TEST_F(ConfigTest, RoutesHoldBoundsUnlessTheySayTypical) {
+    const auto plain = route(R"({"host": "a.test"})");
+    EXPECT_EQ(plain.reserve, ReserveMode::bound);
+    EXPECT_TRUE(plain.overrun_limit.is_zero());
+    EXPECT_EQ(route(R"({"host": "a.test", "reserve": "bound"})").reserve, ReserveMode::bound);
+    const auto config = loaded(R"({"routes": [{"host": "a.test", "mode": "intercept", "meter": "openai",
+                                               "reserve": "typical", "overrunLimit": "0.50"}]})");
+    EXPECT_EQ(config.routes[0].reserve, ReserveMode::typical);
+    EXPECT_EQ(config.routes[0].overrun_limit, Usdc::parse("0.5"));
+    EXPECT_TRUE(config.warnings.empty());
+}
+
+TEST_F(ConfigTest, ReserveAndOverrunLimitAreChecked) {
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "reserve": "typcal"})"), "did you mean `typical`?");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "reserve": true})"), "/routes/0/reserve");
+    for (const auto* limit : {"0.5", "\"-1\"", "\"0.0000000001\"", "\"a lot\"", "null"}) {
+        EXPECT_SAYS(route_problems(R"({"host": "a.test", "reserve": "typical", "overrunLimit": )" +
+                                   std::string(limit) + "}"),
+                    "/routes/0/overrunLimit")
+            << limit;
+    }
+}
+
+TEST_F(ConfigTest, TypicalThatActsAsBoundIsWarnedOf) {
+    const auto warnings = [&](const std::string& members) {
+        const auto config =
+            loaded(R"({"routes": [{"host": "a.test", "mode": "intercept", )" + members + "}]}");
+        std::string all;
+        for (const auto& warning : config.warnings)
+            all += warning + '\n';
+        return all;
+    };
+    const std::string without_limit =
+        "/routes/0/reserve: `typical` acts as `bound` without an `overrunLimit` above 0";
+    EXPECT_SAYS(warnings(R"("meter": "openai", "reserve": "typical")"), without_limit);
+    EXPECT_SAYS(warnings(R"("meter": "openai", "reserve": "typical", "overrunLimit": "0.00")"),
+                without_limit);
+    EXPECT_SAYS(warnings(R"("price": {"perRequest": "1"}, "reserve": "typical", "overrunLimit": "1")"),
+                "/routes/0/reserve: `typical` acts as `bound` without a `meter`");
+    EXPECT_SAYS(warnings(R"("meter": "openai", "overrunLimit": "1")"), "/routes/0/overrunLimit: counts only");
+    EXPECT_EQ(warnings(R"("meter": "openai", "reserve": "bound")"), "");
+}
+
 }  // namespace
 }  // namespace nomiqon

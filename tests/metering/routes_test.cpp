@@ -245,5 +245,21 @@ TEST(RouteTable, ThousandsOfRoutesCostNoMoreThanOne) {
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
 }
 
+TEST(RouteTable, OnlyATypicalRouteWithALimitHoldsLessThanBounds) {
+    const RouteTable table({Route{.host = "typical.test",
+                                  .port = 443,
+                                  .reserve = ReserveMode::typical,
+                                  .overrun_limit = usdc("0.5")},
+                            Route{.host = "typical.test"},
+                            Route{.host = "unlimited.test", .reserve = ReserveMode::typical},
+                            Route{.host = "bound.test", .overrun_limit = usdc("0.5")}});
+    EXPECT_EQ(table.overrun_limit(host("typical.test"), 443), usdc("0.5"));
+    EXPECT_EQ(table.overrun_limit(host("typical.test"), 8443), std::nullopt);
+    EXPECT_EQ(table.overrun_limit(host("unlimited.test"), 443), std::nullopt);
+    EXPECT_EQ(table.overrun_limit(host("bound.test"), 443), std::nullopt);
+    for (const auto* built_in : {"example.com", "github.com", "api.openai.com"})
+        EXPECT_EQ(table.overrun_limit(host(built_in), 443), std::nullopt) << built_in;
+}
+
 }  // namespace
 }  // namespace nomiqon::metering

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <map>
@@ -17,8 +14,8 @@
 
 namespace nomiqon::test {
 
-/// A ledger in memory: confirms the gateway's decision, burns `once` tokens, and remembers how reservations
-/// ended.
+/// A ledger in memory: confirms the gateway's decision, burns `once` tokens, holds what is typical whatever
+/// its limit, and remembers how reservations ended. Nothing ever waits in it.
 class FakeLedger final : public ledger::Ledger {
   public:
     void add_agent(const Caid& caid, ledger::AgentSnapshot agent) {
@@ -58,20 +55,13 @@ class FakeLedger final : public ledger::Ledger {
         co_return ledger::Reserved{.transaction = command.transaction,
                                    .agent = command.agent,
                                    .day = day_of(SystemClock{}.now()),
-                                   .amount = command.amount};
+                                   .amount = command.typical.value_or(command.amount)};
     }
 
     void end(ledger::EndCommand command) override {
         const std::lock_guard lock(mutex_);
         ends_.push_back(std::move(command));
         changed_.notify_all();
-    }
-
-    boost::asio::awaitable<void> wait_for_ending(
-        AgentId /*agent*/, std::chrono::steady_clock::time_point /*deadline*/) override {
-        boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor,
-                                        std::chrono::milliseconds(10));
-        co_await pause.async_wait(boost::asio::use_awaitable);
     }
 
     void record_refusal(ledger::RefusalRecord record) override {

@@ -2,111 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <deque>
-#include <map>
+#include <chrono>
 
-#include "support/run.h"
+#include "service/authorizer_world.h"
 
 namespace nomiqon::service {
 namespace {
-
-namespace asio = boost::asio;
-
-class FixedClock final : public Clock {
-  public:
-    [[nodiscard]] Time now() const override { return Time{std::chrono::seconds{1'800'000'000}}; }
-};
-
-// Answers what a test has laid out, and remembers what it was asked.
-class ScriptedLedger final : public ledger::Ledger {
-  public:
-    std::map<std::string, ledger::AgentSnapshot> agents;
-    std::deque<std::expected<ledger::ReserveAnswer, ledger::LedgerError>> answers;  // empty: reserve
-    std::vector<ledger::ReserveCommand> asked;
-    std::vector<ledger::EndCommand> ended;
-    std::vector<ledger::RefusalRecord> refusals;
-    int look_ups = 0;
-    int waits = 0;
-    bool used = false;
-    bool away = false;
-
-    asio::awaitable<std::expected<std::optional<ledger::AgentSnapshot>, ledger::LedgerError>> find_agent(
-        Caid caid) override {
-        ++look_ups;
-        if (away) co_return std::unexpected{ledger::LedgerError::unavailable};
-        const auto found = agents.find(caid.str());
-        if (found == agents.end()) co_return std::nullopt;
-        co_return found->second;
-    }
-    asio::awaitable<std::expected<bool, ledger::LedgerError>> is_token_used(AgentId, Caid, std::int64_t,
-                                                                            std::string) override {
-        co_return used;
-    }
-    asio::awaitable<std::expected<ledger::ReserveAnswer, ledger::LedgerError>> reserve(
-        ledger::ReserveCommand command) override {
-        asked.push_back(command);
-        if (answers.empty()) {
-            if (command.decision) co_return ledger::ReserveRefused{*command.decision, std::nullopt};
-            co_return ledger::Reserved{command.transaction, command.agent, Day{}, command.amount};
-        }
-        auto answer = answers.front();
-        answers.pop_front();
-        co_return answer;
-    }
-    void end(ledger::EndCommand command) override { ended.push_back(std::move(command)); }
-    asio::awaitable<void> wait_for_ending(AgentId, std::chrono::steady_clock::time_point) override {
-        ++waits;
-        co_return;
-    }
-    void record_refusal(ledger::RefusalRecord record) override { refusals.push_back(std::move(record)); }
-};
-
-class SpendAuthorizerTest : public ::testing::Test {
-  protected:
-    SpendAuthorizerTest() { know(agent_, 1, R"({"allowlist": ["api.example.com"]})"); }
-
-    void know(const AgentId& agent, int version, std::string document) {
-        ledger_.agents.insert_or_assign(key_.caid().str(),
-                                        ledger::AgentSnapshot{agent, version, std::move(document)});
-    }
-
-    token::MintClaims claims() const {
-        const std::int64_t now = unix_seconds(clock_.now());
-        return {.iat = now, .exp = now + 60};
-    }
-
-    SpendRequest request(const token::MintClaims& claims) const {
-        return {.id = RequestId::generate(),
-                .way = Way::tunnel,
-                .scheme = Scheme::https,
-                .host = *HostName::parse("api.example.com"),
-                .port = 443,
-                .method = "CONNECT",
-                .path = {},
-                .token = key_.mint(claims),
-                .claimed_caid = {},
-                .claimed_agent = {}};
-    }
-    SpendRequest request() const { return request(claims()); }
-
-    std::expected<Reservation, Refusal> authorize(SpendRequest request) {
-        return test::run(authorizer_.authorize(std::move(request)));
-    }
-    static std::string code(const std::expected<Reservation, Refusal>& answer) {
-        return answer ? "ok" : std::string{info(answer.error().code).name};
-    }
-
-    FixedClock clock_;
-    ScriptedLedger ledger_;
-    token::SigningKey key_ = token::SigningKey::generate();
-    AgentId agent_ = AgentId::generate();
-    SpendAuthorizer authorizer_{ledger_,
-                                clock_,
-                                std::make_shared<const metering::RouteTable>(std::vector<Route>{}),
-                                {.audience = "nomiqon", .wait = Duration{200}}};
-};
 
 TEST_F(SpendAuthorizerTest, AnAllowedRequestIsReservedAtItsPrice) {
     auto reservation = authorize(request());
@@ -201,13 +102,23 @@ TEST_F(SpendAuthorizerTest, APolicyThatChangesForeverIsRefused) {
     EXPECT_EQ(code(authorize(request())), "overloaded");
 }
 
-TEST_F(SpendAuthorizerTest, HeldMoneyIsWaitedForAndSpentMoneyIsNot) {
+TEST_F(SpendAuthorizerTest, TheLedgerIsToldHowLongToWaitForHeldMoneyAndItsAnswerIsFinal) {
+    const auto before = std::chrono::steady_clock::now();
     ledger_.answers.push_back(ledger::ReserveRefused{RefusalCode::policy_cap_reserved, std::nullopt});
+    EXPECT_EQ(code(authorize(request())), "policy_cap_reserved");
+    const auto after = std::chrono::steady_clock::now();
+    ASSERT_EQ(ledger_.asked.size(), 1U);
+    EXPECT_GE(ledger_.asked[0].wait_until, before + wait);
+    EXPECT_LE(ledger_.asked[0].wait_until, after + wait);
+    ASSERT_EQ(ledger_.refusals.size(), 1U);
+    EXPECT_EQ(ledger_.refusals[0].code, RefusalCode::policy_cap_reserved);
+}
+
+TEST_F(SpendAuthorizerTest, AStaleHintDoesNotProlongTheWait) {
+    ledger_.answers.push_back(ledger::StalePolicy{{agent_, 2, R"({"allowlist": ["api.example.com"]})"}});
     EXPECT_EQ(code(authorize(request())), "ok");
-    EXPECT_EQ(ledger_.waits, 1);
-    ledger_.answers.push_back(ledger::ReserveRefused{RefusalCode::policy_cap_exceeded, std::nullopt});
-    EXPECT_EQ(code(authorize(request())), "policy_cap_exceeded");
-    EXPECT_EQ(ledger_.waits, 1);
+    ASSERT_EQ(ledger_.asked.size(), 2U);
+    EXPECT_EQ(ledger_.asked[0].wait_until, ledger_.asked[1].wait_until);
 }
 
 TEST_F(SpendAuthorizerTest, APolicyThatThisGatewayCantReadRefuses) {

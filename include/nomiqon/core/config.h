@@ -45,6 +45,12 @@ struct RouteCredential {
     std::string value{};   ///< with ${file:…} and ${env:…} already replaced. A secret: never logged.
 };
 
+/// What is held for a request until its cost is known.
+enum class ReserveMode : std::uint8_t {
+    bound,    ///< the most that it can cost
+    typical,  ///< what such requests have cost, within the route's `overrun_limit`
+};
+
 struct Route {
     std::string host{};  ///< a HostName, `*.suffix` or `*`
     std::optional<std::uint16_t> port{};
@@ -55,6 +61,8 @@ struct Route {
     std::optional<RouteCredential> credential{};
     bool raw = false;      ///< a tunnel that need not start with a ClientHello
     bool upgrade = false;  ///< WebSocket and other upgrades are allowed, as a priced tunnel
+    ReserveMode reserve = ReserveMode::bound;
+    Usdc overrun_limit{};  ///< of `typical`: how far all that an agent holds may stay below its bounds
 };
 
 struct Config {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -30,7 +31,7 @@ struct AgentSnapshot {
     std::string policy_document;  ///< JSON, as the policy module reads it
 };
 
-/// A request that asks for money. The amount is an upper bound of what it can cost.
+/// A request that asks for money.
 struct ReserveCommand {
     TransactionId transaction;
     RequestId request;
@@ -39,7 +40,14 @@ struct ReserveCommand {
     std::int32_t policy_version = 0;  ///< under which `decision` was made
     std::optional<RefusalCode>
         decision;  ///< what policy or price said no to; the ledger adds what comes before it
-    Usdc amount;
+    Usdc amount;  ///< the upper bound of what it can cost
+    /// Of a route with `reserve: "typical"`: what such a request has cost so far. This much is held instead of
+    /// the bound, as far as the sum of bound − held over the agent's open requests stays within
+    /// `overrun_limit`; the rest of the bound is held too.
+    std::optional<Usdc> typical{};
+    Usdc overrun_limit{};
+    /// How long it may wait, in the order of arrival, for money that only open reservations hold.
+    std::chrono::steady_clock::time_point wait_until{};
     std::string token;  ///< the signed token, kept as the agent's proof of the spend
     std::string jti;
     std::int64_t token_exp = 0;  ///< Unix seconds
@@ -57,7 +65,7 @@ struct Reserved {
     TransactionId transaction;
     AgentId agent;
     Day day;
-    Usdc amount;
+    Usdc amount;  ///< what is held: the bound, or less of a typical one
 };
 
 /// Refused by the database's own state, or the gateway's decision confirmed.
@@ -115,18 +123,13 @@ class Ledger {
 
     /// Checks in one transaction: token id, status, identity, freeze, policy version, the gateway's decision,
     /// token's `max`, `maxPerRequest`, total, day, wallet; and reserves. See migrations/0002_reserve.sql for
-    /// the order.
+    /// the order. What would fit if open reservations came back waits for that, up to `wait_until`.
     virtual boost::asio::awaitable<std::expected<ReserveAnswer, LedgerError>> reserve(
         ReserveCommand command) = 0;
 
     /// Ends a reservation. Returns at once: the command is kept and retried until the database has it, or the
     /// gateway's drain ends; what is lost with the process expires and is settled in full.
     virtual void end(EndCommand command) = 0;
-
-    /// Resumes when some reservation of this agent has ended on this gateway, or `deadline` has passed, or
-    /// after a short while (another gateway may have ended one). For a request that waits for held money.
-    virtual boost::asio::awaitable<void> wait_for_ending(AgentId agent,
-                                                         std::chrono::steady_clock::time_point deadline) = 0;
 
     /// Queues a refusal to be written in a batch within a second. Bounded: past the bound it is counted only.
     virtual void record_refusal(RefusalRecord record) = 0;

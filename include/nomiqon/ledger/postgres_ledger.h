@@ -13,7 +13,7 @@ namespace nomiqon::ledger {
 
 /// Counters for the metrics page; sums since the start.
 struct LedgerStats {
-    std::uint64_t batches = 0, reserved = 0, refused = 0, ended = 0;
+    std::uint64_t batches = 0, reserved = 0, refused = 0, ended = 0, corrected = 0;
     std::uint64_t unavailable = 0, overloaded = 0;
     std::uint64_t refusals_dropped = 0, expired = 0;
     std::size_t waiting = 0, endings_waiting = 0, in_doubt = 0;
@@ -22,9 +22,10 @@ struct LedgerStats {
 /// The ledger on PostgreSQL, and the administrative functions beside it.
 ///
 /// Requests are queued by their agent onto `database.connections` threads, each with a connection of its own;
-/// a thread takes all that waits (up to `database.batch`, it never waits for more to come) into one
-/// transaction. Another thread keeps the lease, writes refusals, expires what gone gateways left, and looks
-/// up what is in doubt; two more serve the administrative functions, so that a report delays no request.
+/// a thread takes all that waits (up to `database.batch`, agents taking turns; it never waits for more to
+/// come) into one transaction. Another thread keeps the lease, writes refusals, expires what gone gateways
+/// left, and looks up what is in doubt; one listens for money that came back on other gateways; two more
+/// serve the administrative functions, so that a report delays no request.
 ///
 /// Until `connect` was called, and whenever the database is away, everything answers `unavailable`; the
 /// threads reconnect by themselves.
@@ -62,8 +63,6 @@ class PostgresLedger final : public Ledger, public AdminStore {
     boost::asio::awaitable<std::expected<ReserveAnswer, LedgerError>> reserve(
         ReserveCommand command) override;
     void end(EndCommand command) override;
-    boost::asio::awaitable<void> wait_for_ending(AgentId agent,
-                                                 std::chrono::steady_clock::time_point deadline) override;
     void record_refusal(RefusalRecord record) override;
     boost::asio::awaitable<std::expected<nlohmann::json, AdminError>> call(std::string function,
                                                                            nlohmann::json arguments) override;

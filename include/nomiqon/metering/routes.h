@@ -45,6 +45,10 @@ class RouteTable {
     [[nodiscard]] std::expected<Usdc, RefusalCode> price_of_plain_request(const HostName& host,
                                                                           std::uint16_t port) const;
 
+    /// How far the holds of an agent's open requests may stay below their bounds, for a request to this host
+    /// to be held at what such ones have cost so far. Nothing: its bound is held.
+    [[nodiscard]] std::optional<Usdc> overrun_limit(const HostName& host, std::uint16_t port) const;
+
   private:
     struct Impl;
     std::unique_ptr<Impl> impl_;

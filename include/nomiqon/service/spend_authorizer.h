@@ -3,6 +3,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -21,6 +22,12 @@ namespace nomiqon::service {
 /// How a request goes out, which decides what its price is.
 enum class Way : std::uint8_t { plain, tunnel };
 
+/// The price that a meter read from a request: it depends on what the answer will report.
+struct MeteredPrice {
+    Usdc bound;         ///< the most that it can cost
+    std::string model;  ///< as the price book names it
+};
+
 /// A request in the terms of money: no sockets, no bytes.
 struct SpendRequest {
     RequestId id;
@@ -35,9 +42,11 @@ struct SpendRequest {
     std::string claimed_agent;  ///< X-Nomiqon-Agent-Id; must be the agent of the CAID. Empty: none
     bool token_from_connect =
         false;  ///< the token stood on the CONNECT around this request: `htm` CONNECT admits it
+    std::optional<MeteredPrice> metered{};  ///< empty: the flat price of the route
 };
 
 class SpendAuthorizer;
+class TypicalCosts;
 
 /// What a session needs to know of a connection's own token.
 struct CheckedToken {
@@ -47,8 +56,9 @@ struct CheckedToken {
 };
 
 /// Money that is held for one request. Must be ended once, by `settle` or `release`; one that is dropped
-/// otherwise is settled in full as unknown, so that no path through the proxy can forget it. Movable, owned
-/// by one coroutine.
+/// otherwise is settled in full as unknown, so that no path through the proxy can forget it. "In full" is the
+/// bound, of a typical hold too: who cuts his answers short mustn't pay less for it. Movable, owned by one
+/// coroutine.
 class Reservation {
   public:
     Reservation(Reservation&& other) noexcept;
@@ -60,22 +70,34 @@ class Reservation {
     [[nodiscard]] const AgentId& agent() const { return held_.agent; }
     [[nodiscard]] bool session_token() const { return session_token_; }
     [[nodiscard]] const TransactionId& transaction() const { return held_.transaction; }
+    /// What is held: the bound, or less of a typical one.
     [[nodiscard]] Usdc amount() const { return held_.amount; }
 
-    void settle(Usdc amount);       ///< what it really cost
+    void settle(Usdc amount);       ///< what it really cost, be it more than what is held
     void settle_in_full();          ///< a flat price, which is owed as soon as the request went out
     void settle_as_unknown();       ///< in full: it went out and nobody knows what became of it
     void release(RefusalCode why);  ///< provably nothing was sent
 
   private:
     friend class SpendAuthorizer;
-    Reservation(ledger::Ledger& ledger, ledger::Reserved held, bool session_token)
-        : ledger_(&ledger), held_(std::move(held)), session_token_(session_token) {}
+    /// Where a metered cost is remembered, for the holds of later requests.
+    struct Lesson {
+        std::shared_ptr<TypicalCosts> costs;  // null: nothing is to be learned
+        std::string kind;
+    };
+    Reservation(ledger::Ledger& ledger, ledger::Reserved held, Usdc bound, bool session_token, Lesson lesson)
+        : ledger_(&ledger),
+          held_(std::move(held)),
+          bound_(bound),
+          session_token_(session_token),
+          lesson_(std::move(lesson)) {}
     void end(ledger::Ending ending, Usdc amount, bool unknown, std::string reason);
 
     ledger::Ledger* ledger_;  // null once ended or moved from
     ledger::Reserved held_;
+    Usdc bound_;
     bool session_token_ = false;
+    Lesson lesson_;
 };
 
 /// Decides whether a request may spend. The one place where token, policy, price and ledger meet.
@@ -86,6 +108,7 @@ class SpendAuthorizer {
         std::string audience = "nomiqon";
         Duration wait{500};  ///< for money that is only held
         std::size_t cached_agents = 10'000;
+        std::size_t typical_kinds = 10'000;  ///< of agent, host and model, whose costs are remembered
         bool require_allowlist = false;
     };
     SpendAuthorizer(ledger::Ledger& ledger, const Clock& clock,

@@ -1,0 +1,199 @@
+#include "batcher.h"
+
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+
+namespace nomiqon::ledger {
+namespace {
+
+bool is_only_held(const ReserveAnswer& answer) {
+    const auto* refused = std::get_if<ReserveRefused>(&answer);
+    return refused != nullptr && (refused->code == RefusalCode::policy_cap_reserved ||
+                                  refused->code == RefusalCode::balance_reserved ||
+                                  refused->code == RefusalCode::spend_token_reserved);
+}
+
+const AgentId& agent_of(const EndCommand& ending) {
+    return ending.agent;
+}
+const AgentId& agent_of(const ReserveRequest& request) {
+    return request.command.agent;
+}
+
+// Stable; std::stable_sort of this standard library warns of its own deprecated parts.
+template <class Row>
+void sort_by_agent(std::vector<Row>& rows) {
+    std::vector<std::size_t> order(rows.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::sort(order, [&](std::size_t left, std::size_t right) {
+        const auto by_agent = agent_of(rows[left]) <=> agent_of(rows[right]);
+        return by_agent == 0 ? left < right : by_agent < 0;
+    });
+    std::vector<Row> sorted;
+    sorted.reserve(rows.size());
+    for (const std::size_t place : order)
+        sorted.push_back(std::move(rows[place]));
+    rows = std::move(sorted);
+}
+
+EndCommand release_of(const ReserveCommand& command, Day day) {
+    return {.transaction = command.transaction,
+            .agent = command.agent,
+            .day = day,
+            .ending = Ending::released,
+            .amount = {},
+            .unknown = false,
+            .reason = std::string{info(RefusalCode::ledger_unavailable).name},
+            .model = {}};
+}
+
+}  // namespace
+
+void Batcher::submit(ReserveRequest request) {
+    if (parked_count_ >= limits_.queue) return refuse(request, LedgerError::overloaded);
+    const std::string agent = request.command.agent.str();
+    if (auto displaced = queue_.push(agent, std::move(request))) refuse(*displaced, LedgerError::overloaded);
+}
+
+void Batcher::submit(EndCommand ending) {
+    endings_.push_back(std::move(ending));
+}
+
+void Batcher::freed(const std::string& agent) {
+    if (parked_.contains(agent)) freed_.insert(agent);
+}
+
+Batch Batcher::take(Steady::time_point now, bool with_endings) {
+    Batch batch;
+    if (with_endings) take_endings(batch);
+    take_parked(batch, now);
+    while (batch.requests.size() < limits_.batch) {
+        std::optional<ReserveRequest> request = queue_.pop();
+        if (!request) break;
+        if (!request->pending->is_abandoned()) batch.requests.push_back(std::move(*request));
+    }
+    sort_by_agent(batch.endings);
+    sort_by_agent(batch.requests);
+    return batch;
+}
+
+void Batcher::take_endings(Batch& batch) {
+    std::unordered_set<std::string> transactions;
+    std::deque<EndCommand> later;
+    while (!endings_.empty() && batch.endings.size() < limits_.batch) {
+        EndCommand ending = std::move(endings_.front());
+        endings_.pop_front();
+        freed(ending.agent.str());
+        if (transactions.insert(ending.transaction.str()).second) {
+            batch.endings.push_back(std::move(ending));
+        } else {
+            later.push_back(std::move(ending));
+        }
+    }
+    endings_.insert(endings_.begin(), std::make_move_iterator(later.begin()),
+                    std::make_move_iterator(later.end()));
+}
+
+// Whose agent got money back, and whose time is over: one last try.
+void Batcher::take_parked(Batch& batch, Steady::time_point now) {
+    for (auto entry = parked_.begin(); entry != parked_.end();) {
+        auto& [agent, line] = *entry;
+        const bool is_due = std::ranges::any_of(
+            line, [&](const Parked& parked) { return parked.request.command.wait_until <= now; });
+        if (is_due || freed_.contains(agent)) take_line(batch, line);
+        if (line.empty()) freed_.erase(agent);
+        entry = line.empty() ? parked_.erase(entry) : std::next(entry);
+    }
+}
+
+void Batcher::take_line(Batch& batch, ParkedLine& line) {
+    while (!line.empty() && batch.requests.size() < limits_.batch) {
+        Parked parked = std::move(line.front());
+        line.pop_front();
+        --parked_count_;
+        if (!parked.request.pending->is_abandoned()) batch.requests.push_back(std::move(parked.request));
+    }
+}
+
+bool Batcher::has_request(Steady::time_point now) const {
+    return !queue_.empty() || !freed_.empty() || next_due() <= now;
+}
+
+Steady::time_point Batcher::next_due() const {
+    auto due = Steady::time_point::max();
+    for (const auto& [agent, line] : parked_) {
+        for (const Parked& parked : line)
+            due = std::min(due, parked.request.command.wait_until);
+    }
+    return due;
+}
+
+void Batcher::deliver(Batch batch, const BatchAnswer& answers, Steady::time_point now) {
+    for (const EndOutcome outcome : answers.endings) {
+        counters_.ended += outcome == EndOutcome::ended ? 1 : 0;
+        counters_.corrected += outcome == EndOutcome::corrected ? 1 : 0;
+        counters_.ended_before += outcome == EndOutcome::already_ended ? 1 : 0;
+    }
+    for (std::size_t i = 0; i < batch.requests.size(); ++i) {
+        ReserveRequest& request = batch.requests[i];
+        const ReserveAnswer& reply = answers.requests.at(i);
+        if (is_only_held(reply) && now < request.command.wait_until) {
+            parked_[request.command.agent.str()].push_back({std::move(request), reply});
+            ++parked_count_;
+        } else {
+            answer(request, reply);
+        }
+    }
+}
+
+void Batcher::answer(const ReserveRequest& request, const ReserveAnswer& reply) {
+    const auto* reserved = std::get_if<Reserved>(&reply);
+    ++(reserved != nullptr ? counters_.reserved : counters_.refused);
+    if (!request.pending->answer(reply) && reserved != nullptr)
+        submit(release_of(request.command, reserved->day));
+}
+
+void Batcher::refuse(const ReserveRequest& request, LedgerError error) {
+    ++(error == LedgerError::overloaded ? counters_.overloaded : counters_.unavailable);
+    [[maybe_unused]] const bool in_time = request.pending->answer(std::unexpected{error});
+}
+
+std::vector<EndCommand> Batcher::give_up(Batch batch, bool may_be_committed) {
+    std::vector<EndCommand> releases;
+    for (const ReserveRequest& request : batch.requests) {
+        if (may_be_committed) releases.push_back(release_of(request.command, unknown_day));
+        refuse(request, LedgerError::unavailable);
+    }
+    endings_.insert(endings_.begin(), std::make_move_iterator(batch.endings.begin()),
+                    std::make_move_iterator(batch.endings.end()));
+    return releases;
+}
+
+void Batcher::reject(Batch batch) {
+    for (const ReserveRequest& request : batch.requests)
+        refuse(request, LedgerError::unavailable);
+}
+
+std::vector<Batch> Batcher::split(Batch batch) {
+    std::vector<Batch> singles;
+    for (EndCommand& ending : batch.endings)
+        singles.emplace_back().endings.push_back(std::move(ending));
+    for (ReserveRequest& request : batch.requests)
+        singles.emplace_back().requests.push_back(std::move(request));
+    return singles;
+}
+
+std::size_t Batcher::close() {
+    while (std::optional<ReserveRequest> request = queue_.pop())
+        refuse(*request, LedgerError::unavailable);
+    for (auto& [agent, line] : parked_) {
+        for (const Parked& parked : line)
+            answer(parked.request, parked.answer);
+    }
+    parked_.clear();
+    parked_count_ = 0;
+    return endings_.size();
+}
+
+}  // namespace nomiqon::ledger
