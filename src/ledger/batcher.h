@@ -87,7 +87,8 @@ class Batcher {
     void deliver(Batch batch, const BatchAnswer& answer, Steady::time_point now);
     /// The batch was not committed, as far as anybody knows: requests are answered `unavailable`, endings are
     /// queued again (ending twice is harmless, losing one is not). For requests that may have been committed,
-    /// `may_be_committed`, answers the releases that are to be handed in once their session is certainly over.
+    /// `may_be_committed`, answers the releases that are to be handed in once their session is certainly
+    /// over.
     [[nodiscard]] std::vector<EndCommand> give_up(Batch batch, bool may_be_committed);
     /// The database refused this very batch, of one ending or one request. An ending is dropped: it will
     /// expire with the lease.

@@ -55,7 +55,9 @@ std::vector<std::string> server_arguments(bool sync_to_disk) {
     for (const char* setting :
          {"listen_addresses=", "port=5432", "unix_socket_directories=.", "unix_socket_permissions=0700",
           sync_to_disk ? "fsync=on" : "fsync=off", "full_page_writes=on", "synchronous_commit=on",
-          "logging_collector=off", "log_destination=stderr", "cluster_name=nomiqon"}) {
+          "logging_collector=off", "log_destination=stderr", "cluster_name=nomiqon",
+          // The append-only tables have a partition a day, and a settlement locks them all.
+          "max_locks_per_transaction=512"}) {
         arguments.emplace_back("-c");
         arguments.emplace_back(setting);
     }

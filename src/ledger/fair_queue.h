@@ -10,8 +10,8 @@
 
 namespace nomiqon::ledger {
 
-/// A bounded queue in which agents take turns: each has a line of its own, and one that floods its line delays
-/// and crowds out itself only. Not thread-safe.
+/// A bounded queue in which agents take turns: each has a line of its own, and one that floods its line
+/// delays and crowds out itself only. Not thread-safe.
 template <class T>
 class FairQueue {
   public:

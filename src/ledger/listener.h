@@ -9,9 +9,9 @@
 
 namespace nomiqon::ledger {
 
-/// A thread that hears from PostgreSQL when another gateway has ended a reservation of an agent for whose held
-/// money some request waits. A notification that is lost costs nothing but time: whoever waits tries once
-/// more when its wait ends.
+/// A thread that hears from PostgreSQL when another gateway has ended a reservation of an agent for whose
+/// held money some request waits. A notification that is lost costs nothing but time: whoever waits tries
+/// once more when its wait ends.
 class Listener {
   public:
     Listener(State& state, std::function<void(const std::string&)> freed);

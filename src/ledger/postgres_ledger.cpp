@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 constexpr unsigned admin_workers = 2;
 constexpr Duration admin_grace{1000};  // for a call that is under way when the gateway stops
 constexpr Duration watch_every{250};
-constexpr Duration watch_grace{1000};   // beyond the statement's own limit, before the socket is shut down
+constexpr Duration watch_grace{1000};  // beyond the statement's own limit, before the socket is shut down
 
 AgentSnapshot snapshot_of(const pqxx::row& row) {
     auto agent = AgentId::parse(row["agent_id"].as<std::string>());

@@ -11,8 +11,8 @@ namespace {
 
 // Text ----------------------------------------------------------------------------------------------------
 
-// PostgreSQL takes only valid UTF-8 without NUL, and refuses the batch otherwise. What agents say in tokens and
-// headers was checked; what an answer names as its model was not.
+// PostgreSQL takes only valid UTF-8 without NUL, and refuses the batch otherwise. What agents say in tokens
+// and headers was checked; what an answer names as its model was not.
 std::string as_text(const std::string& value) {
     const bool is_plain =
         std::ranges::all_of(value, [](char c) { return c != '\0' && static_cast<unsigned char>(c) < 0x80; });
@@ -74,10 +74,10 @@ std::string column(const Rows& rows, Add add) {
 
 // Of the parameters of nomiqon.work, in their order.
 constexpr std::array<const char*, 32> parameter_types{
-    "text",      "text[]",    "integer[]", "text[]",    "date[]",    "text[]", "bigint[]", "boolean[]",
-    "text[]",    "text[]",    "integer[]", "text[]",    "text[]",    "text[]", "integer[]", "text[]",
-    "bigint[]",  "bigint[]",  "bigint[]",  "integer[]", "text[]",    "text[]", "bigint[]", "boolean[]",
-    "bigint[]",  "integer[]", "text[]",    "text[]",    "text[]",    "integer[]", "text[]", "text[]"};
+    "text",     "text[]",    "integer[]", "text[]",    "date[]", "text[]",    "bigint[]",  "boolean[]",
+    "text[]",   "text[]",    "integer[]", "text[]",    "text[]", "text[]",    "integer[]", "text[]",
+    "bigint[]", "bigint[]",  "bigint[]",  "integer[]", "text[]", "text[]",    "bigint[]",  "boolean[]",
+    "bigint[]", "integer[]", "text[]",    "text[]",    "text[]", "integer[]", "text[]",    "text[]"};
 
 /// The agents of a batch, each once, and which of them each row belongs to.
 class Places {
@@ -110,8 +110,10 @@ std::vector<std::int64_t> token_groups(const std::vector<ReserveRequest>& reques
     std::vector<std::int64_t> groups(requests.size(), 0);
     for (std::size_t i = 0; i < requests.size(); ++i) {
         const ReserveCommand& command = requests[i].command;
-        const auto [found, is_new] = first.try_emplace(
-            fmt::format("{} {} {} {}", command.agent.str(), command.caid.str(), command.token_exp, command.jti), i);
+        const auto [found, is_new] =
+            first.try_emplace(fmt::format("{} {} {} {}", command.agent.str(), command.caid.str(),
+                                          command.token_exp, command.jti),
+                              i);
         if (is_new) continue;
         groups[found->second] = groups[i] = static_cast<std::int64_t>(found->second + 1);
     }
@@ -138,9 +140,8 @@ void add_requests(std::vector<std::string>& parameters, const Batch& batch, cons
                   Steady::time_point now) {
     const std::vector<std::int64_t> groups = token_groups(batch.requests);
     const auto add = [&](auto write) {
-        parameters.push_back(column(batch.requests, [&](Column& to, const ReserveRequest& request, std::size_t i) {
-            write(to, request.command, i);
-        }));
+        parameters.push_back(column(batch.requests, [&](Column& to, const ReserveRequest& request,
+                                                        std::size_t i) { write(to, request.command, i); }));
     };
     using Command = const ReserveCommand&;
     const auto add_amount = [](Column& to, const std::optional<Usdc>& amount) {

@@ -11,9 +11,9 @@ namespace nomiqon::ledger {
 /// The statement that `call_work` runs, prepared under the name `work`.
 [[nodiscard]] std::string work_statement();
 
-/// Hands a batch to nomiqon.work (migrations/0002_reserve.sql) and reads its answer. `now` is what the requests'
-/// `wait_until` is compared with. Throws what pqxx throws, and std::runtime_error for an answer that makes no
-/// sense. The caller commits.
+/// Hands a batch to nomiqon.work (migrations/0002_reserve.sql) and reads its answer. `now` is what the
+/// requests' `wait_until` is compared with. Throws what pqxx throws, and std::runtime_error for an answer
+/// that makes no sense. The caller commits.
 [[nodiscard]] BatchAnswer call_work(pqxx::transaction_base& transaction, const std::string& gateway,
                                     const Batch& batch, Steady::time_point now);
 

@@ -140,7 +140,8 @@ bool Worker::take(Work& work) {
             return true;
         }
         auto until = batcher_.next_due();
-        if (batcher_.has_ending()) until = std::min(until, stopping_ ? std::min(retry_at_, stop_at_) : retry_at_);
+        if (batcher_.has_ending())
+            until = std::min(until, stopping_ ? std::min(retry_at_, stop_at_) : retry_at_);
         if (until == Steady::time_point::max()) {
             work_.wait(lock);
         } else {
