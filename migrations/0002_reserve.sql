@@ -71,16 +71,36 @@ end $$;
 
 -- Reserve and end ------------------------------------------------------------------------------------------------------
 
--- One batch of a gateway's work in one transaction: first the endings (EndCommand in ledger.h), which give money back,
--- then the requests (ReserveCommand), which may need it. A row for each, in order.
+-- EndCommand and ReserveCommand of ledger.h, as a batch carries them. `agent` is a place in the batch's list of agents.
+create type nomiqon.end_command as (
+    agent integer, transaction text, day date, ending text, cost bigint, unknown boolean, reason text, model text);
+create type nomiqon.reserve_command as (
+    agent integer, transaction text, request text, caid text, version integer, decision text, bound bigint,
+    typical bigint, overrun_limit bigint, wait_ms integer, token text, jti text, exp bigint, session boolean,
+    token_max bigint, shared integer, ref text, scheme text, host text, port integer, method text, model text);
+
+-- What becomes of one: what there is to write, and what there is to answer.
+create type nomiqon.end_result as (
+    outcome text, cost bigint, held bigint, provider text, seq bigint, hash bytea, rest_hash bytea);
+create type nomiqon.reserve_result as (
+    held bigint, seq bigint, hash bytea, burnt boolean, code text, cap text, cap_limit bigint, cap_spent bigint,
+    cap_reserved bigint);
+
+-- An agent's rows, while a batch works on them.
+create type nomiqon.agent_state as (
+    agent_id text, balance bigint, reserved bigint, spent bigint, exposed bigint, seq bigint, seq_before bigint,
+    hash bytea, waiting timestamptz, waiting_before timestamptz, day_spent bigint, day_reserved bigint, status text,
+    frozen boolean, version integer, daily_cap bigint, total_cap bigint, max_per_request bigint);
+
+-- One batch of a gateway's work in one transaction: first the endings, which give money back, then the requests, which
+-- may need it. A row for each, in order.
 --
--- A batch comes as arrays, because a row of JSON costs as much as the whole rest. `p_agents` are the agents concerned,
--- each once; e_agent and r_agent are places in it. Endings and requests stand sorted by agent, and within one in the
--- order in which they came. A transaction ends at most once in a batch. r_group is null for a token that only one of the
--- requests carries, else the place of the first that carries it. What breaks these rules fails the batch as a whole, by
--- the tables' keys.
+-- A batch comes as two arrays: an array a column, or JSON, costs as much again as all the rest. `p_agents` are the agents
+-- concerned, each once. Endings and requests stand sorted by agent, and within one in the order in which they came. A
+-- transaction ends at most once in a batch. `shared` is null for a token that only one of the requests carries, else the
+-- place of the first that carries it. What breaks these rules fails the batch as a whole, by the tables' keys.
 --
--- All rows of an agent are read once, kept in variables, and written once.
+-- All rows of an agent are read once, kept in a variable, and written once.
 --
 -- Of a request, the first that applies:
 --   1 token    expired by the database's clock, replayed; an unknown agent or CAID is spend_token_invalid
@@ -93,14 +113,8 @@ end $$;
 --
 -- An ending answers `ended`, `already_ended`, `not_found`, or `corrected`: the reservation had expired, and its gateway
 -- knows better. Money that is spent beyond what was held is an overrun: it is settled in full.
-create function nomiqon.work(
-    p_gateway text, p_agents text[],
-    e_agent integer[], e_transaction text[], e_day date[], e_ending text[], e_amount bigint[], e_unknown boolean[],
-    e_reason text[], e_model text[],
-    r_agent integer[], r_transaction text[], r_request text[], r_caid text[], r_policy_version integer[],
-    r_decision text[], r_bound bigint[], r_typical bigint[], r_overrun_limit bigint[], r_wait_ms integer[],
-    r_token text[], r_jti text[], r_exp bigint[], r_session boolean[], r_token_max bigint[], r_group integer[],
-    r_ref text[], r_scheme text[], r_host text[], r_port integer[], r_method text[], r_model text[])
+create function nomiqon.work(p_gateway text, p_agents text[], p_endings nomiqon.end_command[],
+                             p_requests nomiqon.reserve_command[])
 returns table (ord integer, outcome text, code text, cap text, cap_limit bigint, cap_spent bigint, cap_reserved bigint,
                resets_at timestamptz, day date, amount bigint, policy_version integer, policy_document text)
 language plpgsql security definer
@@ -110,42 +124,20 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_has
 as $$
 #variable_conflict use_column
 declare
-    v_now timestamptz;
+    v_now timestamptz := nomiqon.internal_now();
     v_today date;
     v_at bigint;                  -- now, in microseconds
     v_epoch numeric;
     q record;                     -- the ending or the request at hand
     n integer;                    -- its place
+    s nomiqon.agent_state[];      -- the agents, by place in p_agents,
+    k integer := 0;               -- the place of the one that the loop is at,
+    a nomiqon.agent_state;        -- and its state
 
-    -- The agents' rows, by place in p_agents, …
-    s_balance bigint[]; s_reserved bigint[]; s_spent bigint[]; s_exposed bigint[];
-    s_seq bigint[]; s_seq_before bigint[]; s_hash bytea[]; s_waiting timestamptz[]; s_waiting_before timestamptz[];
-    s_day_spent bigint[]; s_day_reserved bigint[];
-    s_status text[]; s_frozen boolean[]; s_version integer[]; s_daily bigint[]; s_total bigint[]; s_max bigint[];
-    -- … and those of the one that the loop is at.
-    k integer := 0;
-    v_agent text;
-    v_balance bigint; v_reserved bigint; v_spent bigint; v_exposed bigint; v_seq bigint; v_hash bytea;
-    v_waiting timestamptz; v_day_spent bigint; v_day_reserved bigint;
-    v_status text; v_version integer; v_daily bigint; v_total bigint; v_max bigint;
-
-    -- What became of the endings and requests, by their places; a null stands where nothing is to be said. As long as
-    -- the batch from the start: an array that is empty would begin at the first place that is written.
-    e_count integer := cardinality(e_transaction);
-    r_count integer := cardinality(r_transaction);
-    e_numbers bigint[] := array_fill(null::bigint, array[e_count]);
-    e_hashes bytea[] := array_fill(null::bytea, array[e_count]);
-    r_numbers bigint[] := array_fill(null::bigint, array[r_count]);
-    r_texts text[] := array_fill(null::text, array[r_count]);
-    e_outcome text[] := array_fill('not_found'::text, array[e_count]);
-    e_provider text[] := array_fill(null::text, array[e_count]);
-    e_cost bigint[] := e_numbers; e_held bigint[] := e_numbers; e_seq bigint[] := e_numbers;
-    e_hash bytea[] := e_hashes; e_rest_hash bytea[] := e_hashes;
-    r_held bigint[] := r_numbers; r_seq bigint[] := r_numbers;
-    r_hash bytea[] := array_fill(null::bytea, array[r_count]);
-    r_burnt boolean[] := array_fill(null::boolean, array[r_count]);
-    o_code text[] := r_texts; o_cap text[] := r_texts;
-    o_limit bigint[] := r_numbers; o_spent bigint[] := r_numbers; o_reserved bigint[] := r_numbers;
+    -- As long as the batch from the start: an array that is empty would begin at the first place that is written.
+    e nomiqon.end_result[] := array_fill(row('not_found', null, null, null, null, null, null)::nomiqon.end_result,
+                                         array[cardinality(p_endings)]);
+    r nomiqon.reserve_result[] := array_fill(null::nomiqon.reserve_result, array[cardinality(p_requests)]);
     -- Changes of other days than today, and of session tokens.
     c integer := 0;
     c_agent text[]; c_day date[]; c_spent bigint[]; c_reserved bigint[];
@@ -156,12 +148,12 @@ declare
 
     v_ending_day date;
     v_change bigint; v_held bigint; v_room bigint;
-    v_code text;
+    v_code text; v_cap text;
     v_token_spent bigint; v_token_reserved bigint;
+    v_hash bytea; v_rest_hash bytea;
 begin
-    v_now := nomiqon.internal_now();
     -- A gateway whose lease has lapsed may not reserve: others take its open reservations for dead.
-    if r_count > 0 and not exists (
+    if cardinality(p_requests) > 0 and not exists (
             select from nomiqon.gateways g where g.gateway_id = p_gateway and g.lease_until > v_now) then
         raise exception 'the lease of this gateway has lapsed' using errcode = 'NQ001';
     end if;
@@ -175,204 +167,188 @@ begin
     v_epoch := extract(epoch from v_now);
     v_at := (v_epoch * 1000000)::bigint;
 
-    select array_agg(u.balance), array_agg(u.reserved), array_agg(u.spent), array_agg(u.exposed), array_agg(u.chain_seq),
-           array_agg(u.chain_hash), array_agg(u.waiting_until), array_agg(u.day_spent), array_agg(u.day_reserved),
-           array_agg(u.status), array_agg(u.frozen), array_agg(u.policy_version), array_agg(u.daily_cap),
-           array_agg(u.total_cap), array_agg(u.max_per_request)
-    into s_balance, s_reserved, s_spent, s_exposed, s_seq, s_hash, s_waiting, s_day_spent, s_day_reserved, s_status,
-         s_frozen, s_version, s_daily, s_total, s_max
-    from (select w.balance, w.reserved, w.spent, w.exposed, w.chain_seq, w.chain_hash, w.waiting_until,
-                 coalesce(d.spent, 0) as day_spent, coalesce(d.reserved, 0) as day_reserved, a.status, a.frozen,
-                 a.policy_version, a.daily_cap, a.total_cap, a.max_per_request
-          from unnest(p_agents) with ordinality p(agent, place)
-          left join nomiqon.wallets w on w.agent_id = p.agent
-          left join nomiqon.agents a on a.agent_id = w.agent_id
-          left join nomiqon.agent_days d on d.agent_id = w.agent_id and d.day = v_today
-          order by p.place) u;
-    s_seq_before := s_seq;
-    s_waiting_before := s_waiting;
+    select array_agg(row(u.agent, w.balance, w.reserved, w.spent, w.exposed, w.chain_seq, w.chain_seq, w.chain_hash,
+                         w.waiting_until, w.waiting_until, coalesce(d.spent, 0), coalesce(d.reserved, 0), h.status,
+                         h.frozen, h.policy_version, h.daily_cap, h.total_cap, h.max_per_request)::nomiqon.agent_state
+                     order by u.place)
+    into s
+    from unnest(p_agents) with ordinality u(agent, place)
+    left join nomiqon.wallets w on w.agent_id = u.agent
+    left join nomiqon.agents h on h.agent_id = w.agent_id
+    left join nomiqon.agent_days d on d.agent_id = w.agent_id and d.day = v_today;
 
     -- Endings ----------------------------------------------------------------------------------------------------------
-    if e_count > 0 then
+    if cardinality(p_endings) > 0 then
         -- One whose reservation's answer was lost doesn't know its day.
-        if array_position(e_day, null) is not null then
-            select array_agg(coalesce(u.day, (select r.day from nomiqon.reservations r
-                                              where r.agent_id = p_agents[u.agent] and r.transaction_id = u.transaction
-                                              limit 1)) order by u.n)
-            into e_day
-            from unnest(e_agent, e_transaction, e_day) with ordinality u(agent, transaction, day, n);
+        if exists (select from unnest(p_endings) u where u.day is null) then
+            select array_agg(row(u.agent, u.transaction, coalesce(u.day, (
+                                     select o.day from nomiqon.reservations o
+                                     where o.agent_id = p_agents[u.agent] and o.transaction_id = u.transaction
+                                     limit 1)), u.ending, u.cost, u.unknown, u.reason, u.model)::nomiqon.end_command
+                             order by u.n)
+            into p_endings
+            from unnest(p_endings) with ordinality u(agent, transaction, day, ending, cost, unknown, reason, model, n);
         end if;
-        for v_ending_day in select distinct u.day from unnest(e_day) u(day) where u.day is not null order by u.day loop
+        for v_ending_day in select distinct u.day from unnest(p_endings) u where u.day is not null order by u.day loop
             -- A pinned plan that knows all partitions and reads one. Planning anew for the one partition costs more
             -- (0.3 ms) than locking all of them does, up to some 700 (measured); docs/operations.md on their number.
             -- Settled as unknown means in full: the most that it can have cost, which the database knows.
             for q in
-                select u.n, u.agent, u.ending, u.unknown, u.reason, u.model, u.transaction, r.amount as held,
-                        case when u.ending = 'released' then 0 when u.unknown then greatest(r.bound, u.cost)
-                             else u.cost end as cost,
-                        r.bound - r.amount as exposed, 'provider:' || r.host as provider, r.caid, r.token_id,
-                        r.token_exp, r.token_session, e.amount as booked, e.reason as booked_reason
-                 from unnest(e_agent, e_transaction, e_day, e_ending, e_amount, e_unknown, e_reason, e_model) with ordinality
-                          u(agent, transaction, day, ending, cost, unknown, reason, model, n)
-                 join nomiqon.reservations r
-                      on r.agent_id = p_agents[u.agent] and r.transaction_id = u.transaction and r.day = v_ending_day
-                 left join nomiqon.endings e
-                      on e.agent_id = r.agent_id and e.transaction_id = r.transaction_id and e.day = v_ending_day
-                 where u.day = v_ending_day
-                 order by u.n
+                select u.n, u.agent, u.ending, u.unknown, u.reason, u.model, u.transaction, o.amount as held,
+                       case when u.ending = 'released' then 0 when u.unknown then greatest(o.bound, u.cost)
+                            else u.cost end as cost,
+                       o.bound - o.amount as exposed, 'provider:' || o.host as provider, o.caid, o.token_id,
+                       o.token_exp, o.token_session, b.amount as booked, b.reason as booked_reason
+                from unnest(p_endings) with ordinality u(agent, transaction, day, ending, cost, unknown, reason, model, n)
+                join nomiqon.reservations o
+                     on o.agent_id = p_agents[u.agent] and o.transaction_id = u.transaction and o.day = v_ending_day
+                left join nomiqon.endings b
+                     on b.agent_id = o.agent_id and b.transaction_id = o.transaction_id and b.day = v_ending_day
+                where u.day = v_ending_day
+                order by u.n
             loop
                 n := q.n;
                 if q.agent <> k then
                     if k > 0 then
-                        s_balance[k] := v_balance; s_reserved[k] := v_reserved; s_spent[k] := v_spent;
-                        s_exposed[k] := v_exposed; s_seq[k] := v_seq; s_hash[k] := v_hash; s_waiting[k] := v_waiting;
-                        s_day_spent[k] := v_day_spent; s_day_reserved[k] := v_day_reserved;
+                        s[k] := a;
                     end if;
                     k := q.agent;
-                    v_agent := p_agents[k];
-                    v_balance := s_balance[k]; v_reserved := s_reserved[k]; v_spent := s_spent[k];
-                    v_exposed := s_exposed[k]; v_seq := s_seq[k]; v_hash := s_hash[k]; v_waiting := s_waiting[k];
-                    v_day_spent := s_day_spent[k]; v_day_reserved := s_day_reserved[k]; v_status := s_status[k];
+                    a := s[k];
                 end if;
 
                 if q.booked is null then
-                    e_outcome[n] := 'ended';
                     v_held := q.held;
                     v_change := q.cost;
-                    v_balance := v_balance - v_change;
-                    v_exposed := v_exposed - q.exposed;
-                    v_seq := v_seq + 1;
-                    e_cost[n] := v_change; e_held[n] := v_held; e_provider[n] := q.provider; e_seq[n] := v_seq;
+                    v_rest_hash := null;
+                    a.balance := a.balance - v_change;
+                    a.exposed := a.exposed - q.exposed;
+                    a.seq := a.seq + 1;
                     -- The movement that tells the ending, …
                     if q.ending = 'settled' then
-                        v_hash := sha256(v_hash || convert_to(json_build_array(
-                            'settle', v_seq, v_agent, v_today, v_at, 'held', q.provider, least(v_change, v_held),
+                        v_hash := sha256(a.hash || convert_to(json_build_array(
+                            'settle', a.seq, a.agent_id, v_today, v_at, 'held', q.provider, least(v_change, v_held),
                             q.transaction, null, 'settled', v_change, q.unknown, v_change > v_held, q.reason, q.model,
                             v_ending_day)::text, 'UTF8'));
                     else
-                        v_hash := sha256(v_hash || convert_to(json_build_array(
-                            'release', v_seq, v_agent, v_today, v_at, 'held', 'wallet', v_held, q.transaction, null,
+                        v_hash := sha256(a.hash || convert_to(json_build_array(
+                            'release', a.seq, a.agent_id, v_today, v_at, 'held', 'wallet', v_held, q.transaction, null,
                             'released', v_change, q.unknown, false, q.reason, q.model, v_ending_day)::text, 'UTF8'));
                     end if;
-                    e_hash[n] := v_hash;
                     -- … and the rest of what was held, or what is due beyond it.
                     if v_change <> v_held and q.ending = 'settled' then
-                        v_seq := v_seq + 1;
-                        v_hash := sha256(v_hash || convert_to(json_build_array(
-                            case when v_change < v_held then 'release' else 'settle' end, v_seq, v_agent, v_today, v_at,
-                            case when v_change < v_held then 'held' else 'wallet' end,
+                        v_rest_hash := sha256(v_hash || convert_to(json_build_array(
+                            case when v_change < v_held then 'release' else 'settle' end, a.seq + 1, a.agent_id, v_today,
+                            v_at, case when v_change < v_held then 'held' else 'wallet' end,
                             case when v_change < v_held then 'wallet' else q.provider end,
                             abs(v_change - v_held), q.transaction, null)::text, 'UTF8'));
-                        e_rest_hash[n] := v_hash;
+                    end if;
+                    e[n] := row('ended', v_change, v_held, q.provider, a.seq, v_hash, v_rest_hash);
+                    if v_rest_hash is null then
+                        a.hash := v_hash;
+                    else
+                        a.seq := a.seq + 1;
+                        a.hash := v_rest_hash;
                     end if;
                 else
                     v_held := 0;
                     v_change := q.cost - q.booked;
                     if v_change = 0 or q.booked_reason is distinct from 'expired'
                        or (q.ending = 'settled' and q.unknown)
-                       or exists (select from nomiqon.corrections o where o.agent_id = v_agent
+                       or exists (select from nomiqon.corrections o where o.agent_id = a.agent_id
                                   and o.transaction_id = q.transaction and o.day = v_ending_day) then
-                        e_outcome[n] := 'already_ended';
+                        e[n] := row('already_ended', null, null, null, null, null, null);
                         continue;
                     end if;
-                    e_outcome[n] := 'corrected';
-                    v_balance := v_balance - v_change;
-                    v_seq := v_seq + 1;
-                    v_hash := sha256(v_hash || convert_to(json_build_array(
-                        'correct', v_seq, v_agent, v_today, v_at,
+                    e[n] := row('corrected', null, null, null, null, null, null);
+                    a.balance := a.balance - v_change;
+                    a.seq := a.seq + 1;
+                    a.hash := sha256(a.hash || convert_to(json_build_array(
+                        'correct', a.seq, a.agent_id, v_today, v_at,
                         case when v_change < 0 then q.provider else 'wallet' end,
                         case when v_change < 0 then 'wallet' else q.provider end,
                         abs(v_change), q.transaction, null, q.cost, q.reason, q.model, v_ending_day)::text, 'UTF8'));
                     insert into nomiqon.corrections (agent_id, day, transaction_id, amount, reason, model, corrected_at)
-                    values (v_agent, v_ending_day, q.transaction, q.cost, q.reason, q.model, v_now);
+                    values (a.agent_id, v_ending_day, q.transaction, q.cost, q.reason, q.model, v_now);
                     insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, transaction_id,
                                                    reservation_day, created_at, hash)
-                    values (v_agent, v_seq, v_today, 'correct',
+                    values (a.agent_id, a.seq, v_today, 'correct',
                             case when v_change < 0 then q.provider else 'wallet' end,
                             case when v_change < 0 then 'wallet' else q.provider end,
-                            abs(v_change), q.transaction, v_ending_day, v_now, v_hash);
+                            abs(v_change), q.transaction, v_ending_day, v_now, a.hash);
                 end if;
 
-                v_spent := v_spent + v_change;
-                v_reserved := v_reserved - v_held;
+                a.spent := a.spent + v_change;
+                a.reserved := a.reserved - v_held;
                 if v_ending_day = v_today then
-                    v_day_spent := v_day_spent + v_change;
-                    v_day_reserved := v_day_reserved - v_held;
+                    a.day_spent := a.day_spent + v_change;
+                    a.day_reserved := a.day_reserved - v_held;
                 else
                     c := c + 1;
-                    c_agent[c] := v_agent; c_day[c] := v_ending_day; c_spent[c] := v_change; c_reserved[c] := -v_held;
+                    c_agent[c] := a.agent_id; c_day[c] := v_ending_day; c_spent[c] := v_change; c_reserved[c] := -v_held;
                 end if;
                 if q.token_session then
                     x := x + 1;
-                    x_agent[x] := v_agent; x_caid[x] := q.caid; x_exp[x] := q.token_exp; x_jti[x] := q.token_id;
+                    x_agent[x] := a.agent_id; x_caid[x] := q.caid; x_exp[x] := q.token_exp; x_jti[x] := q.token_id;
                     x_spent[x] := v_change; x_reserved[x] := -v_held;
                 end if;
-                if v_status = 'terminated' and v_reserved = 0 and v_balance > 0 then
-                    v_seq := v_seq + 1;
-                    v_hash := sha256(v_hash || convert_to(json_build_array(
-                        'return', v_seq, v_agent, v_today, v_at, 'wallet', 'treasury', v_balance, null, null)::text,
+                if a.status = 'terminated' and a.reserved = 0 and a.balance > 0 then
+                    a.seq := a.seq + 1;
+                    a.hash := sha256(a.hash || convert_to(json_build_array(
+                        'return', a.seq, a.agent_id, v_today, v_at, 'wallet', 'treasury', a.balance, null, null)::text,
                         'UTF8'));
                     insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, created_at, hash)
-                    values (v_agent, v_seq, v_today, 'return', 'wallet', 'treasury', v_balance, v_now, v_hash);
-                    v_balance := 0;
+                    values (a.agent_id, a.seq, v_today, 'return', 'wallet', 'treasury', a.balance, v_now, a.hash);
+                    a.balance := 0;
                 end if;
                 -- Other gateways hear of it only where one has a request that waits: a notification takes a lock of the
                 -- whole cluster until the commit.
-                if v_waiting is not null then
-                    if v_waiting > v_now then
-                        perform pg_notify('nomiqon_money', v_agent);
+                if a.waiting is not null then
+                    if a.waiting > v_now then
+                        perform pg_notify('nomiqon_money', a.agent_id);
                     end if;
-                    v_waiting := null;
+                    a.waiting := null;
                 end if;
             end loop;
         end loop;
 
         insert into nomiqon.endings (agent_id, day, transaction_id, ending, amount, unknown, overrun, reason, model,
                                      ended_at)
-        select p_agents[u.agent], u.day, u.transaction, u.ending, u.cost, u.unknown,
-               u.ending = 'settled' and u.cost > u.held, u.reason, u.model, v_now
-        from unnest(e_agent, e_day, e_transaction, e_ending, e_cost, e_held, e_unknown, e_reason, e_model)
-                 u(agent, day, transaction, ending, cost, held, unknown, reason, model)
-        where u.cost is not null;
+        select p_agents[u.agent], u.day, u.transaction, u.ending, u.booked, u.unknown,
+               u.ending = 'settled' and u.booked > u.held, u.reason, u.model, v_now
+        from unnest(p_endings, e) u(agent, transaction, day, ending, cost, unknown, reason, model, outcome, booked, held,
+                                    provider, seq, hash, rest_hash)
+        where u.seq is not null;
         insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, transaction_id, reservation_day,
                                        created_at, hash)
-        select p_agents[u.agent], u.seq, v_today, case u.ending when 'settled' then 'settle' else 'release' end, 'held',
-               case u.ending when 'settled' then u.provider else 'wallet' end,
-               case u.ending when 'settled' then least(u.cost, u.held) else u.held end, u.transaction, u.day, v_now, u.hash
-        from unnest(e_agent, e_seq, e_ending, e_provider, e_cost, e_held, e_transaction, e_day, e_hash)
-                 u(agent, seq, ending, provider, cost, held, transaction, day, hash)
-        where u.seq is not null
-        union all
-        select p_agents[u.agent], u.seq + 1, v_today, case when u.cost < u.held then 'release' else 'settle' end,
-               case when u.cost < u.held then 'held' else 'wallet' end,
-               case when u.cost < u.held then 'wallet' else u.provider end, abs(u.cost - u.held), u.transaction, u.day,
-               v_now, u.hash
-        from unnest(e_agent, e_seq, e_provider, e_cost, e_held, e_transaction, e_day, e_rest_hash)
-                 u(agent, seq, provider, cost, held, transaction, day, hash)
-        where u.hash is not null;
+        select p_agents[u.agent], t.seq, v_today, t.kind, t.debit, t.credit, t.amount, u.transaction, u.day, v_now, t.hash
+        from unnest(p_endings, e) u(agent, transaction, day, ending, cost, unknown, reason, model, outcome, booked, held,
+                                    provider, seq, hash, rest_hash)
+        cross join lateral (
+            select u.seq, case u.ending when 'settled' then 'settle' else 'release' end, 'held',
+                   case u.ending when 'settled' then u.provider else 'wallet' end,
+                   case u.ending when 'settled' then least(u.booked, u.held) else u.held end, u.hash
+            where u.seq is not null
+            union all
+            select u.seq + 1, case when u.booked < u.held then 'release' else 'settle' end,
+                   case when u.booked < u.held then 'held' else 'wallet' end,
+                   case when u.booked < u.held then 'wallet' else u.provider end, abs(u.booked - u.held), u.rest_hash
+            where u.rest_hash is not null) t(seq, kind, debit, credit, amount, hash);
         return query select u.n::integer, u.outcome, null::text, null::text, null::bigint, null::bigint, null::bigint,
                             null::timestamptz, null::date, null::bigint, null::integer, null::text
-                     from unnest(e_outcome) with ordinality u(outcome, n);
+                     from unnest(e) with ordinality u(outcome, cost, held, provider, seq, hash, rest_hash, n);
     end if;
 
     -- Requests ---------------------------------------------------------------------------------------------------------
-    if r_count > 0 then
+    if cardinality(p_requests) > 0 then
         for q in
             select u.*, coalesce(o.spent, 0) as token_spent, coalesce(o.reserved, 0) as token_reserved,
-                   case when s_status[u.agent] is null or d.status is null then 'spend_token_invalid'
+                   case when d.status is null then 'spend_token_invalid'
                         when u.exp <= v_epoch then 'spend_token_expired'
                         -- beyond what any token may live, and what there are partitions for
                         when u.exp > v_epoch + 172800 then 'spend_token_invalid'
-                        when o.session is not null and not (o.session and u.session) then 'spend_token_replayed'
-                        when s_status[u.agent] = 'terminated' then 'agent_terminated'
-                        when s_status[u.agent] = 'paused' then 'agent_paused'
-                        when d.status = 'revoked' then 'identity_revoked'
-                        when s_frozen[u.agent] then 'agent_frozen'
-                        when s_version[u.agent] <> u.version then 'stale'
-                        else u.decision end as code
-            from unnest(r_agent, r_transaction, r_request, r_caid, r_policy_version, r_decision, r_bound, r_typical,
-                        r_overrun_limit, r_wait_ms, r_token, r_jti, r_exp, r_session, r_token_max, r_group, r_ref,
-                        r_scheme, r_host, r_port, r_method, r_model) with ordinality
+                        when o.session is not null and not (o.session and u.session) then 'spend_token_replayed' end
+                       as token_code, d.status as caid_status
+            from unnest(p_requests) with ordinality
                      u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms,
                        token, jti, exp, session, token_max, shared, ref, scheme, host, port, method, model, n)
             left join nomiqon.caids d on d.agent_id = p_agents[u.agent] and d.caid = u.caid
@@ -383,64 +359,67 @@ begin
             n := q.n;
             if q.agent <> k or v_room is null then
                 if k > 0 then
-                    s_balance[k] := v_balance; s_reserved[k] := v_reserved; s_spent[k] := v_spent;
-                    s_exposed[k] := v_exposed; s_seq[k] := v_seq; s_hash[k] := v_hash; s_waiting[k] := v_waiting;
-                    s_day_spent[k] := v_day_spent; s_day_reserved[k] := v_day_reserved;
+                    s[k] := a;
                 end if;
                 k := q.agent;
-                v_agent := p_agents[k];
-                v_balance := s_balance[k]; v_reserved := s_reserved[k]; v_spent := s_spent[k];
-                v_exposed := s_exposed[k]; v_seq := s_seq[k]; v_hash := s_hash[k]; v_waiting := s_waiting[k];
-                v_day_spent := s_day_spent[k]; v_day_reserved := s_day_reserved[k]; v_status := s_status[k];
-                v_version := s_version[k]; v_daily := s_daily[k]; v_total := s_total[k]; v_max := s_max[k];
+                a := s[k];
                 -- What wallet and caps have left, open reservations taken off: a cap that isn't set is null.
-                v_room := least(v_balance, v_total - v_spent) - v_reserved;
-                v_room := least(v_room, v_daily - v_day_spent - v_day_reserved);
+                v_room := least(least(a.balance, a.total_cap - a.spent) - a.reserved,
+                                a.daily_cap - a.day_spent - a.day_reserved);
             end if;
 
-            v_code := q.code;
             v_token_spent := q.token_spent;
             v_token_reserved := q.token_reserved;
-            if q.shared < n and g_known[q.shared] then
+            v_code := q.token_code;
+            if q.shared < n and g_known[q.shared] and v_code is null then
                 -- An earlier request of this batch has used the token.
-                if not (r_session[q.shared] and q.session) then
-                    if v_code is null or v_code not in ('spend_token_invalid', 'spend_token_expired') then
-                        v_code := 'spend_token_replayed';
-                    end if;
-                else
+                if q.session and p_requests[q.shared].session then
                     v_token_spent := g_spent[q.shared];
                     v_token_reserved := g_reserved[q.shared];
+                else
+                    v_code := 'spend_token_replayed';
                 end if;
             end if;
+            if v_code is null
+               and (a.status <> 'active' or a.status is null or q.caid_status <> 'active' or a.frozen
+                    or a.version <> q.version or q.decision is not null) then
+                v_code := case when a.status is null then 'spend_token_invalid'
+                               when a.status = 'terminated' then 'agent_terminated'
+                               when a.status = 'paused' then 'agent_paused'
+                               when q.caid_status = 'revoked' then 'identity_revoked'
+                               when a.frozen then 'agent_frozen'
+                               when a.version <> q.version then 'stale'
+                               else q.decision end;
+            end if;
             if v_code is not null then
-                o_code[n] := v_code;
+                r[n] := row(null, null, null, false, v_code, null, null, null, null);
                 continue;
             end if;
 
             -- What is held: the bound, unless history says less and the agent may owe the difference.
             v_held := q.bound;
-            if q.typical is not null and v_exposed <= q.overrun_limit then
-                v_held := least(v_held, greatest(q.typical, q.bound - (q.overrun_limit - v_exposed)));
+            if q.typical is not null and a.exposed <= q.overrun_limit then
+                v_held := least(v_held, greatest(q.typical, q.bound - (q.overrun_limit - a.exposed)));
             end if;
 
-            if v_held <= v_room and (q.bound <= v_max) is not false
+            if v_held <= v_room and (q.bound <= a.max_per_request) is not false
                and (v_held <= q.token_max - v_token_spent - v_token_reserved) is not false then
-                v_reserved := v_reserved + v_held;
-                v_day_reserved := v_day_reserved + v_held;
                 v_room := v_room - v_held;
-                v_exposed := v_exposed + (q.bound - v_held);
-                v_seq := v_seq + 1;
-                v_hash := sha256(v_hash || convert_to(json_build_array(
-                    'reserve', v_seq, v_agent, v_today, v_at, 'wallet', 'held', v_held, q.transaction, null, q.request,
-                    p_gateway, q.caid, v_version, q.bound, q.overrun_limit, v_daily, v_total, q.token_max, q.scheme,
-                    q.host, q.port, q.method, q.model, q.ref, q.jti, q.exp, q.session, q.token)::text, 'UTF8'));
-                r_held[n] := v_held; r_seq[n] := v_seq; r_hash[n] := v_hash;
+                a.reserved := a.reserved + v_held;
+                a.day_reserved := a.day_reserved + v_held;
+                if v_held < q.bound then
+                    a.exposed := a.exposed + (q.bound - v_held);
+                end if;
+                a.seq := a.seq + 1;
+                a.hash := sha256(a.hash || convert_to(json_build_array(
+                    'reserve', a.seq, a.agent_id, v_today, v_at, 'wallet', 'held', v_held, q.transaction, null, q.request,
+                    p_gateway, q.caid, q.version, q.bound, q.overrun_limit, a.daily_cap, a.total_cap, q.token_max,
+                    q.scheme, q.host, q.port, q.method, q.model, q.ref, q.jti, q.exp, q.session, q.token)::text, 'UTF8'));
+                r[n] := row(v_held, a.seq, a.hash, not q.session, null, null, null, null, null);
                 if q.session then
                     x := x + 1;
-                    x_agent[x] := v_agent; x_caid[x] := q.caid; x_exp[x] := q.exp; x_jti[x] := q.jti; x_spent[x] := 0;
+                    x_agent[x] := a.agent_id; x_caid[x] := q.caid; x_exp[x] := q.exp; x_jti[x] := q.jti; x_spent[x] := 0;
                     x_reserved[x] := v_held;
-                else
-                    r_burnt[n] := true;
                 end if;
                 if q.shared is not null then
                     g_known[q.shared] := true;
@@ -453,37 +432,36 @@ begin
             -- Which of them said no: first what no ending can mend, then what only open reservations stand in the way
             -- of. "spent + held > cap" is turned so that no sum of two large amounts overflows.
             case
-                when v_held > q.token_max - v_token_spent then o_code[n] := 'spend_token_exhausted'; o_cap[n] := 'token';
-                when q.bound > v_max then o_code[n] := 'request_limit_exceeded'; o_cap[n] := 'request';
-                when v_held > v_total - v_spent then o_code[n] := 'policy_cap_exceeded'; o_cap[n] := 'total';
-                when v_held > v_daily - v_day_spent then o_code[n] := 'policy_cap_exceeded'; o_cap[n] := 'daily';
-                when v_held > v_balance then o_code[n] := 'insufficient_balance'; o_cap[n] := 'balance';
+                when v_held > q.token_max - v_token_spent then v_code := 'spend_token_exhausted'; v_cap := 'token';
+                when q.bound > a.max_per_request then v_code := 'request_limit_exceeded'; v_cap := 'request';
+                when v_held > a.total_cap - a.spent then v_code := 'policy_cap_exceeded'; v_cap := 'total';
+                when v_held > a.daily_cap - a.day_spent then v_code := 'policy_cap_exceeded'; v_cap := 'daily';
+                when v_held > a.balance then v_code := 'insufficient_balance'; v_cap := 'balance';
                 when v_held > q.token_max - v_token_spent - v_token_reserved then
-                    o_code[n] := 'spend_token_reserved'; o_cap[n] := 'token';
-                when v_held > v_total - v_spent - v_reserved then
-                    o_code[n] := 'policy_cap_reserved'; o_cap[n] := 'total';
-                when v_held > v_daily - v_day_spent - v_day_reserved then
-                    o_code[n] := 'policy_cap_reserved'; o_cap[n] := 'daily';
-                else o_code[n] := 'balance_reserved'; o_cap[n] := 'balance';
+                    v_code := 'spend_token_reserved'; v_cap := 'token';
+                when v_held > a.total_cap - a.spent - a.reserved then v_code := 'policy_cap_reserved'; v_cap := 'total';
+                when v_held > a.daily_cap - a.day_spent - a.day_reserved then
+                    v_code := 'policy_cap_reserved'; v_cap := 'daily';
+                else v_code := 'balance_reserved'; v_cap := 'balance';
             end case;
-            case o_cap[n]
-                when 'token' then
-                    o_limit[n] := q.token_max; o_spent[n] := v_token_spent; o_reserved[n] := v_token_reserved;
-                when 'request' then o_limit[n] := v_max; o_spent[n] := 0; o_reserved[n] := 0;
-                when 'total' then o_limit[n] := v_total; o_spent[n] := v_spent; o_reserved[n] := v_reserved;
-                when 'daily' then o_limit[n] := v_daily; o_spent[n] := v_day_spent; o_reserved[n] := v_day_reserved;
-                else o_limit[n] := v_balance; o_spent[n] := 0; o_reserved[n] := v_reserved;
-            end case;
-            if o_code[n] in ('spend_token_reserved', 'policy_cap_reserved', 'balance_reserved') then
+            if v_code in ('spend_token_reserved', 'policy_cap_reserved', 'balance_reserved') then
                 if q.wait_ms > 0 then
-                    v_waiting := greatest(v_waiting, v_now + q.wait_ms * interval '1 millisecond');
+                    a.waiting := greatest(a.waiting, v_now + q.wait_ms * interval '1 millisecond');
                 end if;
-            elsif not q.session then
-                r_burnt[n] := true;
-                if q.shared is not null then
-                    g_known[q.shared] := true;
-                end if;
+            elsif not q.session and q.shared is not null then
+                g_known[q.shared] := true;
             end if;
+            r[n] := case v_cap
+                when 'token' then row(null, null, null, v_code = 'spend_token_exhausted' and not q.session, v_code, v_cap,
+                                      q.token_max, v_token_spent, v_token_reserved)::nomiqon.reserve_result
+                when 'request' then row(null, null, null, not q.session, v_code, v_cap, a.max_per_request, 0, 0)
+                                        ::nomiqon.reserve_result
+                when 'total' then row(null, null, null, v_code = 'policy_cap_exceeded' and not q.session, v_code, v_cap,
+                                      a.total_cap, a.spent, a.reserved)::nomiqon.reserve_result
+                when 'daily' then row(null, null, null, v_code = 'policy_cap_exceeded' and not q.session, v_code, v_cap,
+                                      a.daily_cap, a.day_spent, a.day_reserved)::nomiqon.reserve_result
+                else row(null, null, null, v_code = 'insufficient_balance' and not q.session, v_code, v_cap, a.balance, 0,
+                         a.reserved)::nomiqon.reserve_result end;
         end loop;
 
         insert into nomiqon.reservations
@@ -491,21 +469,27 @@ begin
              daily_cap, total_cap, token_max, scheme, host, port, method, model, ref, token_id, token_exp, token_session,
              token, created_at)
         select p_agents[u.agent], v_today, u.transaction, u.request, p_gateway, u.caid, u.version, u.held, u.bound,
-               u.overrun_limit, s_daily[u.agent], s_total[u.agent], u.token_max, u.scheme, u.host, u.port, u.method,
+               u.overrun_limit, s[u.agent].daily_cap, s[u.agent].total_cap, u.token_max, u.scheme, u.host, u.port, u.method,
                u.model, u.ref, u.jti, u.exp, u.session, u.token, v_now
-        from unnest(r_agent, r_transaction, r_request, r_caid, r_policy_version, r_held, r_bound, r_overrun_limit,
-                    r_token_max, r_scheme, r_host, r_port, r_method, r_model, r_ref, r_jti, r_exp, r_session, r_token)
-                 u(agent, transaction, request, caid, version, held, bound, overrun_limit, token_max, scheme, host, port,
-                   method, model, ref, jti, exp, session, token)
+        from unnest(p_requests, r)
+                 u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms, token, jti,
+                   exp, session, token_max, shared, ref, scheme, host, port, method, model, held, seq, hash, burnt, code,
+                   cap, cap_limit, cap_spent, cap_reserved)
         where u.held is not null;
         insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, transaction_id, reservation_day,
                                        created_at, hash)
         select p_agents[u.agent], u.seq, v_today, 'reserve', 'wallet', 'held', u.held, u.transaction, v_today, v_now, u.hash
-        from unnest(r_agent, r_seq, r_held, r_transaction, r_hash) u(agent, seq, held, transaction, hash)
+        from unnest(p_requests, r)
+                 u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms, token, jti,
+                   exp, session, token_max, shared, ref, scheme, host, port, method, model, held, seq, hash, burnt, code,
+                   cap, cap_limit, cap_spent, cap_reserved)
         where u.held is not null;
         insert into nomiqon.tokens (agent_id, caid, exp, jti, session)
         select p_agents[u.agent], u.caid, u.exp, u.jti, false
-        from unnest(r_agent, r_caid, r_exp, r_jti, r_burnt) u(agent, caid, exp, jti, burnt)
+        from unnest(p_requests, r)
+                 u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms, token, jti,
+                   exp, session, token_max, shared, ref, scheme, host, port, method, model, held, seq, hash, burnt, code,
+                   cap, cap_limit, cap_spent, cap_reserved)
         where u.burnt;
         return query
             select u.n::integer,
@@ -513,10 +497,10 @@ begin
                    u.code, u.cap, u.cap_limit, u.cap_spent, u.cap_reserved,
                    case when u.cap = 'daily' then (v_today + 1)::timestamp at time zone 'UTC' end,
                    case when u.held is not null then v_today end, u.held, p.version, p.document::text
-            from unnest(r_agent, r_held, o_code, o_cap, o_limit, o_spent, o_reserved) with ordinality
-                     u(agent, held, code, cap, cap_limit, cap_spent, cap_reserved, n)
+            from unnest(r) with ordinality u(held, seq, hash, burnt, code, cap, cap_limit, cap_spent, cap_reserved, n)
             left join nomiqon.policies p
-                 on u.code = 'stale' and p.agent_id = p_agents[u.agent] and p.version = s_version[u.agent]
+                 on u.code = 'stale' and p.agent_id = p_agents[p_requests[u.n].agent]
+                    and p.version = s[p_requests[u.n].agent].version
             order by u.n;
     end if;
 
@@ -524,21 +508,14 @@ begin
     if k = 0 then
         return;
     end if;
-    s_balance[k] := v_balance; s_reserved[k] := v_reserved; s_spent[k] := v_spent; s_exposed[k] := v_exposed;
-    s_seq[k] := v_seq; s_hash[k] := v_hash; s_waiting[k] := v_waiting; s_day_spent[k] := v_day_spent;
-    s_day_reserved[k] := v_day_reserved;
-
+    s[k] := a;
     update nomiqon.wallets w
     set balance = u.balance, reserved = u.reserved, spent = u.spent, exposed = u.exposed, chain_seq = u.seq,
         chain_hash = u.hash, waiting_until = u.waiting
-    from unnest(p_agents, s_balance, s_reserved, s_spent, s_exposed, s_seq, s_seq_before, s_hash, s_waiting,
-                s_waiting_before)
-             u(agent, balance, reserved, spent, exposed, seq, seq_before, hash, waiting, waiting_before)
-    where w.agent_id = u.agent and (u.seq <> u.seq_before or u.waiting is distinct from u.waiting_before);
+    from unnest(s) u
+    where w.agent_id = u.agent_id and (u.seq <> u.seq_before or u.waiting is distinct from u.waiting_before);
     insert into nomiqon.agent_days as d (agent_id, day, spent, reserved)
-    select u.agent, v_today, u.spent, u.reserved
-    from unnest(p_agents, s_day_spent, s_day_reserved, s_seq, s_seq_before) u(agent, spent, reserved, seq, seq_before)
-    where u.seq <> u.seq_before
+    select u.agent_id, v_today, u.day_spent, u.day_reserved from unnest(s) u where u.seq <> u.seq_before
     on conflict (agent_id, day) do update set spent = excluded.spent, reserved = excluded.reserved;
     if c > 0 then
         update nomiqon.agent_days d
@@ -631,9 +608,7 @@ as $$
 declare
     v_gateway text;
     v_agents text[];
-    v_owners text[];
-    v_transactions text[];
-    v_days date[];
+    v_endings nomiqon.end_command[];
     v_found integer;
     v_count integer := 0;
 begin
@@ -645,26 +620,21 @@ begin
     for v_gateway in
         select g.gateway_id from nomiqon.gateways g where g.gone_at is not null and g.swept_at is null order by g.gone_at
     loop
-        select array_agg(o.agent_id), array_agg(o.transaction_id), array_agg(o.day), count(*)
-        into v_owners, v_transactions, v_days, v_found
-        from (select u.agent_id, u.transaction_id, u.day
-              from (select x.agent_id, x.transaction_id, x.day from nomiqon.reservations x
-                    where x.gateway_id = v_gateway
-                      and not exists (select from nomiqon.endings e where e.agent_id = x.agent_id and e.day = x.day
-                                      and e.transaction_id = x.transaction_id)
-                    limit p_limit - v_count) u
-              order by u.agent_id, u.transaction_id) o;
+        with open as materialized (
+            select x.agent_id, x.transaction_id, x.day from nomiqon.reservations x
+            where x.gateway_id = v_gateway
+              and not exists (select from nomiqon.endings b where b.agent_id = x.agent_id and b.day = x.day
+                              and b.transaction_id = x.transaction_id)
+            limit p_limit - v_count),
+        agents as (select array_agg(distinct o.agent_id order by o.agent_id) as list from open o)
+        select g.list, array_agg(row(array_position(g.list, o.agent_id), o.transaction_id, o.day, 'settled', 0, true,
+                                     'expired', null)::nomiqon.end_command order by o.agent_id, o.transaction_id),
+               count(*)
+        into v_agents, v_endings, v_found
+        from open o cross join agents g group by g.list;
+        v_found := coalesce(v_found, 0);
         if v_found > 0 then
-            v_agents := array(select distinct u.agent from unnest(v_owners) u(agent) order by u.agent);
-            perform nomiqon.work(
-                v_gateway, v_agents,
-                array(select array_position(v_agents, u.agent) from unnest(v_owners) with ordinality u(agent, n)
-                      order by u.n),
-                v_transactions, v_days, array_fill('settled'::text, array[v_found]),
-                array_fill(0::bigint, array[v_found]), array_fill(true, array[v_found]),
-                array_fill('expired'::text, array[v_found]), array_fill(null::text, array[v_found]),
-                '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
-                '{}', '{}', '{}', '{}');
+            perform nomiqon.work(v_gateway, v_agents, v_endings, '{}');
         end if;
         v_count := v_count + v_found;
         if v_count >= p_limit then

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <array>
 #include <charconv>
-#include <pqxx/prepared_statement>
 #include <stdexcept>
 
 namespace nomiqon::ledger {
@@ -24,19 +23,32 @@ std::string as_text(const std::string& value) {
     return text;
 }
 
-/// One column of a batch, as the literal of a PostgreSQL array.
-class Column {
+/// The literal of a PostgreSQL array of rows: `{"(1,\"text\",)","(2,…)"}`. Rows are quoted as elements of the
+/// array, and texts once more as fields of the row.
+class Rows {
   public:
-    explicit Column(std::size_t rows) { text_.reserve(2 + rows * 32); }
+    Rows(std::size_t rows, std::size_t row_size) { text_.reserve(2 + rows * row_size); }
+
+    void begin() {
+        if (text_.size() > 1) text_ += ',';
+        text_ += "\"(";
+        is_first_ = true;
+    }
+    void end() { text_ += ")\""; }
 
     void add(const std::string& value) {
         separate();
-        text_ += '"';
+        text_ += "\\\"";
         for (const char c : as_text(value)) {
-            if (c == '"' || c == '\\') text_ += '\\';
-            text_ += c;
+            if (c == '"') {
+                text_ += R"(\"\")";
+            } else if (c == '\\') {
+                text_ += R"(\\\\)";
+            } else {
+                text_ += c;
+            }
         }
-        text_ += '"';
+        text_ += "\\\"";
     }
     void add_or_null(const std::string& value) { value.empty() ? add_null() : add(value); }
     void add(std::int64_t value) {
@@ -45,39 +57,24 @@ class Column {
         const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
         text_.append(digits.data(), end);
     }
+    void add(const std::optional<Usdc>& amount) { amount ? add(amount->nanos()) : add_null(); }
     void add(bool value) {
         separate();
         text_ += value ? 't' : 'f';
     }
-    void add_null() {
-        separate();
-        text_ += "NULL";
-    }
+    void add_null() { separate(); }
     [[nodiscard]] std::string take() && { return std::move(text_) + '}'; }
 
   private:
     void separate() {
-        if (text_.size() > 1) text_ += ',';
+        if (!is_first_) text_ += ',';
+        is_first_ = false;
     }
     std::string text_{"{"};
+    bool is_first_ = true;
 };
 
-template <class Rows, class Add>
-std::string column(const Rows& rows, Add add) {
-    Column column{rows.size()};
-    for (std::size_t i = 0; i < rows.size(); ++i)
-        add(column, rows[i], i);
-    return std::move(column).take();
-}
-
 // The batch -----------------------------------------------------------------------------------------------
-
-// Of the parameters of nomiqon.work, in their order.
-constexpr std::array<const char*, 32> parameter_types{
-    "text",     "text[]",    "integer[]", "text[]",    "date[]", "text[]",    "bigint[]",  "boolean[]",
-    "text[]",   "text[]",    "integer[]", "text[]",    "text[]", "text[]",    "integer[]", "text[]",
-    "bigint[]", "bigint[]",  "bigint[]",  "integer[]", "text[]", "text[]",    "bigint[]",  "boolean[]",
-    "bigint[]", "integer[]", "text[]",    "text[]",    "text[]", "integer[]", "text[]",    "text[]"};
 
 /// The agents of a batch, each once, and which of them each row belongs to.
 class Places {
@@ -120,60 +117,67 @@ std::vector<std::int64_t> token_groups(const std::vector<ReserveRequest>& reques
     return groups;
 }
 
-void add_endings(std::vector<std::string>& parameters, const Batch& batch, const Places& places) {
-    const auto add = [&](auto write) { parameters.push_back(column(batch.endings, write)); };
-    add([&](Column& to, const EndCommand&, std::size_t i) { to.add(places.of_ending(i)); });
-    add([](Column& to, const EndCommand& ending, std::size_t) { to.add(ending.transaction.str()); });
-    add([](Column& to, const EndCommand& ending, std::size_t) {
-        ending.day == unknown_day ? to.add_null() : to.add(format_day(ending.day));
-    });
-    add([](Column& to, const EndCommand& ending, std::size_t) {
-        to.add(std::string{ending.ending == Ending::settled ? "settled" : "released"});
-    });
-    add([](Column& to, const EndCommand& ending, std::size_t) { to.add(ending.amount.nanos()); });
-    add([](Column& to, const EndCommand& ending, std::size_t) { to.add(ending.unknown); });
-    add([](Column& to, const EndCommand& ending, std::size_t) { to.add_or_null(ending.reason); });
-    add([](Column& to, const EndCommand& ending, std::size_t) { to.add_or_null(ending.model); });
+// As nomiqon.end_command has its members.
+std::string rows_of_endings(const Batch& batch, const Places& places) {
+    Rows rows{batch.endings.size(), 128};
+    for (std::size_t i = 0; i < batch.endings.size(); ++i) {
+        const EndCommand& ending = batch.endings[i];
+        rows.begin();
+        rows.add(places.of_ending(i));
+        rows.add(ending.transaction.str());
+        ending.day == unknown_day ? rows.add_null() : rows.add(format_day(ending.day));
+        rows.add(std::string{ending.ending == Ending::settled ? "settled" : "released"});
+        rows.add(ending.amount.nanos());
+        rows.add(ending.unknown);
+        rows.add_or_null(ending.reason);
+        rows.add_or_null(ending.model);
+        rows.end();
+    }
+    return std::move(rows).take();
 }
 
-void add_requests(std::vector<std::string>& parameters, const Batch& batch, const Places& places,
-                  Steady::time_point now) {
+// As nomiqon.reserve_command has its members.
+std::string rows_of_requests(const Batch& batch, const Places& places, Steady::time_point now) {
     const std::vector<std::int64_t> groups = token_groups(batch.requests);
-    const auto add = [&](auto write) {
-        parameters.push_back(column(batch.requests, [&](Column& to, const ReserveRequest& request,
-                                                        std::size_t i) { write(to, request.command, i); }));
-    };
-    using Command = const ReserveCommand&;
-    const auto add_amount = [](Column& to, const std::optional<Usdc>& amount) {
-        amount ? to.add(amount->nanos()) : to.add_null();
-    };
-    add([&](Column& to, Command, std::size_t i) { to.add(places.of_request(i)); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.transaction.str()); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.request.str()); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.caid.str()); });
-    add([](Column& to, Command c, std::size_t) { to.add(std::int64_t{c.policy_version}); });
-    add([](Column& to, Command c, std::size_t) {
-        c.decision ? to.add(std::string{info(*c.decision).name}) : to.add_null();
-    });
-    add([](Column& to, Command c, std::size_t) { to.add(c.amount.nanos()); });
-    add([&](Column& to, Command c, std::size_t) { add_amount(to, c.typical); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.overrun_limit.nanos()); });
-    add([&](Column& to, Command c, std::size_t) {
-        const auto left = std::chrono::ceil<Duration>(c.wait_until - now).count();
-        to.add(std::int64_t{std::clamp<Duration::rep>(left, 0, std::numeric_limits<std::int32_t>::max())});
-    });
-    add([](Column& to, Command c, std::size_t) { to.add(c.token); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.jti); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.token_exp); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.session); });
-    add([&](Column& to, Command c, std::size_t) { add_amount(to, c.token_max); });
-    add([&](Column& to, Command, std::size_t i) { groups[i] == 0 ? to.add_null() : to.add(groups[i]); });
-    add([](Column& to, Command c, std::size_t) { to.add_or_null(c.ref); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.scheme); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.host); });
-    add([](Column& to, Command c, std::size_t) { to.add(std::int64_t{c.port}); });
-    add([](Column& to, Command c, std::size_t) { to.add(c.method); });
-    add([](Column& to, Command c, std::size_t) { to.add_or_null(c.model); });
+    Rows rows{batch.requests.size(), 1024};
+    for (std::size_t i = 0; i < batch.requests.size(); ++i) {
+        const ReserveCommand& command = batch.requests[i].command;
+        const auto wait = std::chrono::ceil<Duration>(command.wait_until - now).count();
+        rows.begin();
+        rows.add(places.of_request(i));
+        rows.add(command.transaction.str());
+        rows.add(command.request.str());
+        rows.add(command.caid.str());
+        rows.add(std::int64_t{command.policy_version});
+        command.decision ? rows.add(std::string{info(*command.decision).name}) : rows.add_null();
+        rows.add(command.amount.nanos());
+        rows.add(command.typical);
+        rows.add(command.overrun_limit.nanos());
+        rows.add(std::int64_t{std::clamp<Duration::rep>(wait, 0, std::numeric_limits<std::int32_t>::max())});
+        rows.add(command.token);
+        rows.add(command.jti);
+        rows.add(command.token_exp);
+        rows.add(command.session);
+        rows.add(command.token_max);
+        groups[i] == 0 ? rows.add_null() : rows.add(groups[i]);
+        rows.add_or_null(command.ref);
+        rows.add(command.scheme);
+        rows.add(command.host);
+        rows.add(std::int64_t{command.port});
+        rows.add(command.method);
+        rows.add_or_null(command.model);
+        rows.end();
+    }
+    return std::move(rows).take();
+}
+
+std::string rows_of_agents(const std::vector<std::string>& agents) {
+    std::string text{"{"};
+    for (const std::string& agent : agents) {  // ids need no quotes
+        if (text.size() > 1) text += ',';
+        text += agent;
+    }
+    return text + '}';
 }
 
 // The answer ------------------------------------------------------------------------------------------------
@@ -238,26 +242,12 @@ ReserveAnswer answer_of(const pqxx::row& row, const ReserveCommand& command) {
 
 }  // namespace
 
-std::string work_statement() {
-    std::string arguments;
-    for (std::size_t i = 0; i < parameter_types.size(); ++i)
-        arguments += fmt::format("{}${}::{}", i == 0 ? "" : ", ", i + 1, parameter_types[i]);
-    return fmt::format("select * from nomiqon.work({})", arguments);
-}
-
 BatchAnswer call_work(pqxx::transaction_base& transaction, const std::string& gateway, const Batch& batch,
                       Steady::time_point now) {
     const Places places{batch};
-    std::vector<std::string> parameters;
-    parameters.reserve(parameter_types.size());
-    parameters.push_back(gateway);
-    parameters.push_back(
-        column(places.agents(), [](Column& to, const std::string& agent, std::size_t) { to.add(agent); }));
-    add_endings(parameters, batch, places);
-    add_requests(parameters, batch, places, now);
-
     const pqxx::result rows =
-        transaction.exec_prepared("work", pqxx::prepare::make_dynamic_params(parameters));
+        transaction.exec_prepared("work", gateway, rows_of_agents(places.agents()),
+                                  rows_of_endings(batch, places), rows_of_requests(batch, places, now));
     if (rows.size() != batch.size())
         throw std::runtime_error{"the ledger answered another number of rows than it was asked"};
     BatchAnswer answer;

@@ -9,7 +9,10 @@
 namespace nomiqon::ledger {
 
 /// The statement that `call_work` runs, prepared under the name `work`.
-[[nodiscard]] std::string work_statement();
+[[nodiscard]] constexpr const char* work_statement() {
+    return "select * from nomiqon.work($1, $2::text[], $3::nomiqon.end_command[], "
+           "$4::nomiqon.reserve_command[])";
+}
 
 /// Hands a batch to nomiqon.work (migrations/0002_reserve.sql) and reads its answer. `now` is what the
 /// requests' `wait_until` is compared with. Throws what pqxx throws, and std::runtime_error for an answer
