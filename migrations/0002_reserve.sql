@@ -144,7 +144,7 @@ declare
     x integer := 0;
     x_agent text[]; x_caid text[]; x_exp bigint[]; x_jti text[]; x_spent bigint[]; x_reserved bigint[];
     -- Tokens that several of the requests carry, by the place of the first.
-    g_known boolean[]; g_spent bigint[]; g_reserved bigint[];
+    g_session boolean[]; g_spent bigint[]; g_reserved bigint[];
 
     v_ending_day date;
     v_change bigint; v_held bigint; v_room bigint;
@@ -333,6 +333,18 @@ begin
                    case when u.booked < u.held then 'held' else 'wallet' end,
                    case when u.booked < u.held then 'wallet' else u.provider end, abs(u.booked - u.held), u.rest_hash
             where u.rest_hash is not null) t(seq, kind, debit, credit, amount, hash);
+        if x > 0 then
+            -- Before the requests, which may carry the same tokens. The row of one that has expired may be gone; nobody
+            -- can spend from it any more.
+            update nomiqon.tokens o set spent = o.spent + u.spent, reserved = o.reserved + u.reserved
+            from (select v.agent, v.caid, v.exp, v.jti, sum(v.spent) as spent, sum(v.reserved) as reserved
+                  from unnest(x_agent, x_caid, x_exp, x_jti, x_spent, x_reserved) v(agent, caid, exp, jti, spent, reserved)
+                  where v.exp > v_epoch
+                  group by v.agent, v.caid, v.exp, v.jti) u
+            where o.agent_id = u.agent and o.caid = u.caid and o.exp = u.exp and o.jti = u.jti;
+            x := 0;
+            x_agent := '{}'; x_caid := '{}'; x_exp := '{}'; x_jti := '{}'; x_reserved := '{}';
+        end if;
         return query select u.n::integer, u.outcome, null::text, null::text, null::bigint, null::bigint, null::bigint,
                             null::timestamptz, null::date, null::bigint, null::integer, null::text
                      from unnest(e) with ordinality u(outcome, cost, held, provider, seq, hash, rest_hash, n);
@@ -371,9 +383,9 @@ begin
             v_token_spent := q.token_spent;
             v_token_reserved := q.token_reserved;
             v_code := q.token_code;
-            if q.shared < n and g_known[q.shared] and v_code is null then
+            if q.shared < n and g_session[q.shared] is not null and v_code is null then
                 -- An earlier request of this batch has used the token.
-                if q.session and p_requests[q.shared].session then
+                if q.session and g_session[q.shared] then
                     v_token_spent := g_spent[q.shared];
                     v_token_reserved := g_reserved[q.shared];
                 else
@@ -418,11 +430,11 @@ begin
                 r[n] := row(v_held, a.seq, a.hash, not q.session, null, null, null, null, null);
                 if q.session then
                     x := x + 1;
-                    x_agent[x] := a.agent_id; x_caid[x] := q.caid; x_exp[x] := q.exp; x_jti[x] := q.jti; x_spent[x] := 0;
+                    x_agent[x] := a.agent_id; x_caid[x] := q.caid; x_exp[x] := q.exp; x_jti[x] := q.jti;
                     x_reserved[x] := v_held;
                 end if;
                 if q.shared is not null then
-                    g_known[q.shared] := true;
+                    g_session[q.shared] := q.session;
                     g_spent[q.shared] := v_token_spent;
                     g_reserved[q.shared] := v_token_reserved + v_held;
                 end if;
@@ -449,7 +461,7 @@ begin
                     a.waiting := greatest(a.waiting, v_now + q.wait_ms * interval '1 millisecond');
                 end if;
             elsif not q.session and q.shared is not null then
-                g_known[q.shared] := true;
+                g_session[q.shared] := false;
             end if;
             r[n] := case v_cap
                 when 'token' then row(null, null, null, v_code = 'spend_token_exhausted' and not q.session, v_code, v_cap,
@@ -526,14 +538,11 @@ begin
         where d.agent_id = u.agent and d.day = u.day;
     end if;
     if x > 0 then
-        -- The row of a token that has expired may be gone; nobody can spend from it any more.
-        insert into nomiqon.tokens as o (agent_id, caid, exp, jti, session, spent, reserved)
-        select u.agent, u.caid, u.exp, u.jti, true, sum(u.spent), sum(u.reserved)
-        from unnest(x_agent, x_caid, x_exp, x_jti, x_spent, x_reserved) u(agent, caid, exp, jti, spent, reserved)
-        where u.exp > v_epoch
+        insert into nomiqon.tokens as o (agent_id, caid, exp, jti, session, reserved)
+        select u.agent, u.caid, u.exp, u.jti, true, sum(u.reserved)
+        from unnest(x_agent, x_caid, x_exp, x_jti, x_reserved) u(agent, caid, exp, jti, reserved)
         group by u.agent, u.caid, u.exp, u.jti
-        on conflict (agent_id, caid, exp, jti)
-            do update set spent = o.spent + excluded.spent, reserved = o.reserved + excluded.reserved;
+        on conflict (agent_id, caid, exp, jti) do update set reserved = o.reserved + excluded.reserved;
     end if;
 end $$;
 

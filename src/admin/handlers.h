@@ -31,6 +31,11 @@ Awaitable<Outcome> list_transactions(const Context& context, const ApiRequest& r
 Awaitable<Outcome> get_transaction(const Context& context, const ApiRequest& request);
 Awaitable<Outcome> get_transaction_stats(const Context& context, const ApiRequest& request);
 Awaitable<Outcome> list_transfers(const Context& context, const ApiRequest& request);
+// ledger_audit.cpp
+Awaitable<Outcome> list_ledger_heads(const Context& context, const ApiRequest& request);
+Awaitable<Outcome> list_ledger_lines(const Context& context, const ApiRequest& request);
+Awaitable<Outcome> get_ledger_opening(const Context& context, const ApiRequest& request);
+Awaitable<Outcome> adjust_agent(const Context& context, const ApiRequest& request);
 // reports.cpp
 Awaitable<Outcome> report_spend(const Context& context, const ApiRequest& request);
 // api_keys.cpp

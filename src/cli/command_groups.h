@@ -42,5 +42,7 @@ inline CLI::App& add_group(CLI::App& app, const std::string& name, const std::st
 void add_agent_commands(CLI::App& app, Action& chosen);   // commands_agents.cpp
 void add_policy_commands(CLI::App& app, Action& chosen);  // commands_agents.cpp
 void add_other_commands(CLI::App& app, Action& chosen);   // commands_other.cpp
+void add_ledger_commands(CLI::App& app,
+                         Action& chosen);  // commands_ledger.cpp; after the group `ledger` is there
 
 }  // namespace nomiqon::cli

@@ -90,6 +90,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     add_agent_commands(app, result.action);
     add_policy_commands(app, result.action);
     add_other_commands(app, result.action);
+    add_ledger_commands(app, result.action);
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& help) {

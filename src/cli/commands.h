@@ -135,6 +135,27 @@ struct ReportSpend {
 [[nodiscard]] Outcome<void> agent_spend(Context& context, const NamedAgent& options);
 [[nodiscard]] Outcome<void> show_me(Context& context, const Me& options);
 
+// ledger_verify.cpp
+struct VerifyLedger {
+    std::string agent, from, to;
+    std::string file;                ///< evidence, instead of a gateway's ledger; `-`: standard input
+    std::string heads;               ///< what an earlier `--json` printed
+    std::vector<std::string> caids;  ///< that are known to be the evidence's agent's
+    bool no_signatures = false;
+    std::size_t jobs = 0;  ///< 0: as many as there are processors
+};
+[[nodiscard]] Outcome<void> verify_ledger(Context& context, const VerifyLedger& options);
+// ledger_export.cpp
+struct ExportLedger {
+    std::string agent, day, output;
+};
+[[nodiscard]] Outcome<void> export_ledger(Context& context, const ExportLedger& options);
+// ledger_adjust.cpp
+struct AdjustLedger {
+    std::string agent, amount, reason;
+};
+[[nodiscard]] Outcome<void> adjust_ledger(Context& context, const AdjustLedger& options);
+
 // api_keys.cpp
 struct CreateApiKey {
     std::string name;

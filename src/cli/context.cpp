@@ -4,15 +4,21 @@ namespace nomiqon::cli {
 
 Outcome<ApiClient*> Context::api() {
     if (!api_) {
-        auto url = find_base_url(options_);
-        if (!url) return std::unexpected(std::move(url.error()));
-        auto key = find_api_key(options_, *url);
-        if (!key) return std::unexpected(std::move(key.error()));
-        const auto timeout = find_timeout(options_);
-        if (!timeout) return std::unexpected(timeout.error());
-        api_.emplace(std::move(*url), std::move(*key), *timeout);
+        auto made = new_api();
+        if (!made) return std::unexpected(std::move(made.error()));
+        api_.emplace(std::move(*made));
     }
     return &*api_;
+}
+
+Outcome<ApiClient> Context::new_api() const {
+    auto url = find_base_url(options_);
+    if (!url) return std::unexpected(std::move(url.error()));
+    auto key = find_api_key(options_, *url);
+    if (!key) return std::unexpected(std::move(key.error()));
+    const auto timeout = find_timeout(options_);
+    if (!timeout) return std::unexpected(timeout.error());
+    return ApiClient{std::move(*url), std::move(*key), *timeout};
 }
 
 Outcome<ApiClient> Context::api_as_agent(std::string token) const {

@@ -18,6 +18,8 @@ class Context {
     explicit Context(GlobalOptions options) : out(options.json), options_(std::move(options)) {}
 
     [[nodiscard]] Outcome<ApiClient*> api();
+    /// Another client of the same API, for a thread of its own.
+    [[nodiscard]] Outcome<ApiClient> new_api() const;
     /// The API as one agent sees it, by its spend token.
     [[nodiscard]] Outcome<ApiClient> api_as_agent(std::string token) const;
     [[nodiscard]] Outcome<KeyStore*> keys();

@@ -122,22 +122,24 @@ bool is_ref(std::string_view text) {
 }
 
 /// Empty, or the check that the times fail. Whether the token has expired is asked last of all, elsewhere.
-std::string_view problem_of_life(const RawClaims& claims, TokenUse use, std::int64_t now) {
+std::string_view problem_of_life(const RawClaims& claims, TokenUse use, const VerifyContext* context) {
     if (!claims.iat || !claims.exp) return "iat or exp missing";
     if (*claims.iat < 0 || *claims.exp <= *claims.iat) return "exp not after iat";
     const std::int64_t longest = use == TokenUse::once ? max_once_seconds : max_session_seconds;
     if (*claims.exp - *claims.iat > longest) return "lives too long";
-    if (*claims.iat - max_clock_skew_seconds > now) return "issued in the future";
+    if (context != nullptr && *claims.iat - max_clock_skew_seconds > context->now)
+        return "issued in the future";
     return {};
 }
 
-std::expected<SpendToken, Refusal> interpret(RawClaims claims, Caid caid, const VerifyContext& context) {
+/// Without a context any audience is good, and any time.
+std::expected<SpendToken, Refusal> interpret(RawClaims claims, Caid caid, const VerifyContext* context) {
     SpendToken token{.caid = std::move(caid)};
-    if (claims.aud != context.audience) return invalid("aud");
+    if (!claims.aud || (context != nullptr && *claims.aud != context->audience)) return invalid("aud");
     if (!claims.jti || !is_jti(*claims.jti)) return invalid("jti");
     if (claims.use && claims.use != "once" && claims.use != "session") return invalid("use");
     if (claims.use == "session") token.use = TokenUse::session;
-    if (const auto problem = problem_of_life(claims, token.use, context.now); !problem.empty())
+    if (const auto problem = problem_of_life(claims, token.use, context); !problem.empty())
         return invalid(problem);
 
     if (claims.max) {
@@ -170,9 +172,7 @@ bool is_signed_by(const PublicKey& key, std::string_view signature, std::string_
            crypto_sign_verify_detached(bytes(signature), bytes(message), message.size(), key.data()) == 0;
 }
 
-}  // namespace
-
-std::expected<SpendToken, Refusal> verify(std::string_view text, const VerifyContext& context) {
+std::expected<SpendToken, Refusal> read_signed(std::string_view text, const VerifyContext* context) {
     if (text.starts_with(scanner_prefix)) text.remove_prefix(scanner_prefix.size());
     if (text.empty()) return std::unexpected(Refusal{.code = RefusalCode::spend_token_missing});
     if (text.size() > max_token_length) return invalid("longer than 2048 characters");
@@ -193,9 +193,20 @@ std::expected<SpendToken, Refusal> verify(std::string_view text, const VerifyCon
     ensure_sodium();
     if (!is_signed_by(token->caid.public_key(), *signature, segments->signed_part))
         return invalid("signature");
-    if (context.now >= token->exp) return std::unexpected(Refusal{.code = RefusalCode::spend_token_expired});
+    if (context != nullptr && context->now >= token->exp)
+        return std::unexpected(Refusal{.code = RefusalCode::spend_token_expired});
     token->text = text;
     return token;
+}
+
+}  // namespace
+
+std::expected<SpendToken, Refusal> verify(std::string_view text, const VerifyContext& context) {
+    return read_signed(text, &context);
+}
+
+std::expected<SpendToken, Refusal> verify_kept(std::string_view text) {
+    return read_signed(text, nullptr);
 }
 
 }  // namespace nomiqon::token

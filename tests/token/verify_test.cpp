@@ -244,6 +244,25 @@ TEST(Verify, SessionNeedsALimit) {
     EXPECT_EQ(code_with(R"(,"use":"")"), "spend_token_invalid");
 }
 
+TEST(VerifyKept, AsksForNoAudienceAndNoClockAndForAllElse) {
+    auto said = claims();
+    said.audience = "another";
+    const auto text = key().mint(said);
+    const auto token = verify_kept(text);
+    ASSERT_TRUE(token) << token.error().detail;
+    EXPECT_EQ(token->jti, said.jti);
+    EXPECT_EQ(token->text, text);
+    said.exp = now + max_once_seconds + 1;
+    EXPECT_FALSE(verify_kept(key().mint(said))) << "lives too long";
+    said = claims();
+    said.exp = said.iat;
+    EXPECT_FALSE(verify_kept(key().mint(said)));
+    EXPECT_FALSE(verify_kept(text.substr(0, text.size() - 2) + "AA"));
+    EXPECT_FALSE(verify_kept(sign(good_header(), R"({"iat":1,"exp":2,"jti":"0123456789abcdef"})")))
+        << "no aud";
+    EXPECT_FALSE(verify_kept(""));
+}
+
 TEST(SigningKey, ComesFromASeedOfExactly32Bytes) {
     EXPECT_FALSE(SigningKey::from_seed(""));
     EXPECT_FALSE(SigningKey::from_seed(std::string(31, 'k')));
