@@ -52,6 +52,18 @@ begin
     update nomiqon.wallets set chain_seq = v_seq, chain_hash = v_hash where agent_id = p_agent;
 end $$;
 
+-- Whoever waits for held money may be helped by what has changed: more money, another policy. The caller holds the
+-- wallet's lock.
+create function nomiqon.internal_wake(p_agent text)
+returns void language plpgsql set search_path = pg_catalog, nomiqon, pg_temp
+as $$
+begin
+    update nomiqon.wallets set waiting_until = null where agent_id = p_agent and waiting_until > nomiqon.internal_now();
+    if found then
+        perform pg_notify('nomiqon_money', p_agent);
+    end if;
+end $$;
+
 -- What a terminated agent's wallet still has goes back to the treasury once nothing is held. The caller holds the
 -- wallet's lock.
 create function nomiqon.internal_return_funds(p_agent text, p_at timestamptz)

@@ -348,6 +348,7 @@ begin
             total_cap = nomiqon.internal_nanos(v_document ->> 'totalCap'),
             max_per_request = nomiqon.internal_nanos(v_document ->> 'maxPerRequest')
         where agent_id = v_agent.agent_id;
+        perform nomiqon.internal_wake(v_agent.agent_id);
     end if;
     return nomiqon.internal_done(p_args, nomiqon.internal_agent(v_agent.agent_id));
 end $$;
@@ -465,6 +466,7 @@ begin
     update nomiqon.wallets set balance = balance + v_amount, funded = true where agent_id = v_agent.agent_id;
     perform nomiqon.internal_journal(v_agent.agent_id, 'fund', 'treasury', 'wallet', v_amount, null,
                                      p_args ->> 'reference', nomiqon.internal_now());
+    perform nomiqon.internal_wake(v_agent.agent_id);
     return nomiqon.internal_done(p_args, nomiqon.internal_agent(v_agent.agent_id));
 end $$;
 

@@ -239,12 +239,10 @@ begin
         v_agent.agent_id, 'adjust', case when v_amount > 0 then 'treasury' else 'wallet' end,
         case when v_amount > 0 then 'wallet' else 'treasury' end, abs(v_amount), null, p_args ->> 'reason', v_now);
     update nomiqon.wallets
-    set balance = balance + v_amount, funded = funded or v_amount > 0,
-        waiting_until = case when v_amount < 0 then waiting_until end
+    set balance = balance + v_amount, funded = funded or v_amount > 0
     where agent_id = v_agent.agent_id;
-    -- Whoever waits for held money may be helped by this, too.
-    if v_amount > 0 and v_wallet.waiting_until > v_now then
-        perform pg_notify('nomiqon_money', v_agent.agent_id);
+    if v_amount > 0 then
+        perform nomiqon.internal_wake(v_agent.agent_id);
     end if;
     return nomiqon.internal_done(p_args, nomiqon.internal_agent(v_agent.agent_id));
 end $$;

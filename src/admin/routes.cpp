@@ -23,7 +23,7 @@ constexpr std::array table{
     Route{"POST", "/v1/agents/{id}/caids", Scope::full, "", "publicKey", add_caid},
     Route{"DELETE", "/v1/agents/{id}/caids/{caid}", Scope::operate, "", "", revoke_caid},
     Route{"POST", "/v1/agents/{id}/fund", Scope::full, "", "amount reference", fund_agent},
-    Route{"POST", "/v1/agents/{id}/adjust", Scope::operate, "", "amount reason", adjust_agent},
+    Route{"POST", "/v1/agents/{id}/adjust", Scope::full, "", "amount reason", adjust_agent},
     Route{"GET", "/v1/agents/{id}/spend", Scope::read, "", "", get_spend},
     Route{"GET", "/v1/me", Scope::token, "", "", get_own_spend},
     Route{"POST", "/v1/policies", Scope::full, "", "*", create_policy},

@@ -54,7 +54,10 @@ def provider(workspace):
 def gateway(workspace, provider):
     gateway = Gateway(workspace / "session", sample_config(provider))
     yield gateway
+    # Whatever the tests did to their agents, the ledger must be able to prove all of it.
+    verified, said = gateway.verify_ledger()
     status = gateway.stop()
+    assert verified == 0, f"nomiqon ledger verify: {said}"
     assert status == 0, gateway.log_tail()
 
 

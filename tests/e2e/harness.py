@@ -129,9 +129,16 @@ class Gateway:
         return [*self.prefix, BIN / "nomiqon-gateway", "--config", self.config_file, "--data-dir", self.data_dir,
                 "--proxy-listen", f"127.0.0.1:{self.proxy_port}", "--admin-listen", f"127.0.0.1:{self.admin_port}"]
 
-    def start(self, seconds=60):
+    def popen_options(self):
+        return {}
+
+    def spawn(self):
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            **self.popen_options())
+
+    def start(self, seconds=60):
+        self.spawn()
         try:
             wait_until(self.is_ready_or_dead, seconds, "the gateway's readiness")
         except AssertionError:
@@ -172,6 +179,13 @@ class Gateway:
 
     def api(self, key=None):
         return Api(self.base_url, key or (self.data_dir / "admin.key").read_text().strip())
+
+    def verify_ledger(self, *options):
+        """`nomiqon ledger verify`: its exit status and all that it said."""
+        environment = {**os.environ, "NOMIQON_BASE_URL": self.base_url, "NOMIQON_API_KEY": self.api().key}
+        done = subprocess.run([BIN / "nomiqon", "ledger", "verify", *options], env=environment, capture_output=True,
+                              text=True, timeout=300)
+        return done.returncode, done.stdout + done.stderr
 
     def proxy_url(self, agent, token):
         return f"http://{agent.caid}:{token}@127.0.0.1:{self.proxy_port}"

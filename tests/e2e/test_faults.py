@@ -6,15 +6,18 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from decimal import Decimal
+from pathlib import Path
 
 import requests
 from nacl.signing import SigningKey
 
 from harness import (BIN, LLM, PLAIN_PRICE, SEARCH, SEARCH_PRICE, TUNNEL_PRICE, free_port, in_parallel, mint, read_answer,
                      sample_config, wait_until)
+from soak import Soak
 
 
 def test_kill_9_under_load_loses_and_invents_nothing(new_gateway, provider):
@@ -230,3 +233,12 @@ def test_an_outside_database_is_waited_for_and_its_password_shown_to_nobody(tmp_
         status = gateway.wait(20)
     assert status == 0
     assert b"open-sesame" not in log.read_bytes()
+
+
+def test_a_short_soak_with_kills_of_gateways_and_of_postgresql_keeps_the_ledger_exact(workspace):
+    """scripts/soak, in short. What it prints when it fails has the seed."""
+    soak = Soak(seconds=20, kills=8, seed="e2e", clients=8, gateways=2)
+    soak.run(Path(tempfile.mkdtemp(prefix="soak-", dir=workspace)))
+    assert not soak.failures, soak.report()
+    assert soak.faults.killed == 8
+    assert soak.notes.outcomes["served"] > 20

@@ -1,12 +1,15 @@
 """Caps and wallets under load: never past the cap, as many at the provider as were accepted, sums that agree."""
 
+import socket
+import ssl
 import threading
+import time
 from decimal import Decimal
 
 import pytest
 import requests
 
-from harness import LLM, SEARCH, TUNNEL_PRICE, in_parallel
+from harness import LLM, PLAIN_PRICE, SEARCH, SEARCH_PRICE, TUNNEL_PRICE, in_parallel, wait_until
 
 CLIENTS = 64
 
@@ -130,4 +133,106 @@ def test_two_gateways_on_one_database_share_caps_and_freezes(gateway, new_gatewa
     sock, answer = second.connect(agent, LLM)
     sock.close()
     assert (answer.status, answer.code) == (403, "agent_frozen")
+    assert agent.check_ledger() == 0
+
+
+# What users of other limits were hurt by --------------------------------------------------------------------------
+
+
+def nothing_held_within_a_second(agent):
+    return wait_until(agent._spent_when_nothing_held, 1, "the end of what was held")
+
+
+def one_settled_and_nothing_else(agent, price):
+    rows = agent.transactions()
+    assert [(row["status"], Decimal(row["amount"])) for row in rows] == [("settled", price)], rows
+    assert agent.check_ledger() == price
+
+
+@pytest.mark.parametrize("moment", ["before the answer", "in its middle", "half a request"])
+def test_a_client_that_disconnects_leaves_nothing_held(gateway, provider, api, moment):
+    """Elsewhere the reservation stayed, and keys were refused with most of their budget left (BerriAI/litellm 27639,
+    30522)."""
+    agent = api.agent()
+    before = len(provider.requests())
+    body = b'{"model": "sample-1", "stream": true}'
+    with socket.create_connection(("127.0.0.1", gateway.proxy_port), timeout=10) as sock:
+        head = (f"Host: {SEARCH}\r\nProxy-Authorization: Bearer {agent.mint()}\r\n")
+        if moment == "before the answer":
+            sock.sendall(f"GET http://{SEARCH}/search?q=slow HTTP/1.1\r\n{head}X-Sample-Delay: 8\r\n\r\n".encode())
+            wait_until(lambda: len(provider.requests()) > before, 5, "the request at the provider")
+        else:
+            sock.sendall(f"POST http://{SEARCH}/v1/chat/completions HTTP/1.1\r\n{head}X-Sample-Delay: 1\r\n"
+                         f"Content-Length: {len(body)}\r\n\r\n".encode())
+            sock.sendall(body if moment == "in its middle" else body[:9])
+            if moment == "in its middle":
+                assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+            else:
+                wait_until(lambda: len(provider.requests()) > before, 5, "the request at the provider")
+    nothing_held_within_a_second(agent)
+    one_settled_and_nothing_else(agent, PLAIN_PRICE)
+
+
+def test_a_tunnel_whose_client_disconnects_in_mid_answer_leaves_nothing_held(gateway, provider, api):
+    agent = api.agent()
+    context = ssl.create_default_context(cafile=provider.ca)
+    sock, answer = gateway.connect(agent, SEARCH)
+    assert answer.status == 200
+    with context.wrap_socket(sock, server_hostname=SEARCH) as tls:
+        tls.sendall(f"GET /search?q=slow HTTP/1.1\r\nHost: {SEARCH}\r\nX-Sample-Delay: 8\r\n\r\n".encode())
+    nothing_held_within_a_second(agent)
+    one_settled_and_nothing_else(agent, SEARCH_PRICE)
+
+
+def test_many_disconnecting_clients_don_t_lock_their_agent_out(gateway, provider, api):
+    """Room for eight at a time: what one of 40 left behind would be missed at the end."""
+    agent = api.agent(fund=str(48 * PLAIN_PRICE))
+
+    def client(number):
+        with socket.create_connection(("127.0.0.1", gateway.proxy_port), timeout=10) as sock:
+            sock.sendall(f"GET http://{SEARCH}/search?q={number} HTTP/1.1\r\nHost: {SEARCH}\r\nX-Sample-Delay: 3\r\n"
+                         f"Proxy-Authorization: Bearer {agent.mint()}\r\n\r\n".encode())
+            time.sleep(0.05 * (number % 4))  # some leave before they are authorised, some after
+
+    for round_ in range(5):
+        in_parallel(8, lambda number: client(8 * round_ + number))
+    nothing_held_within_a_second(agent)
+    left = int(agent.balance() / PLAIN_PRICE)
+    assert left >= 8
+    for _ in range(left):
+        answer = requests.get(f"http://{SEARCH}/search?q=after", timeout=20,
+                              proxies={"http": gateway.proxy_url(agent, agent.mint())})
+        assert answer.status_code == 200
+    agent.settled_spend()
+    assert agent.balance() == 0
+    assert agent.check_ledger(str(48 * PLAIN_PRICE)) == 48 * PLAIN_PRICE
+
+
+def test_a_burst_of_first_requests_through_two_gateways_never_passes_the_cap(gateway, new_gateway, provider, api):
+    """Elsewhere all of them passed, since none had a counter to look at yet (BerriAI/litellm 40095)."""
+    second = new_gateway(database={"url": f"host='{gateway.data_dir}/postgres' user=nomiqon_owner dbname=nomiqon"})
+    agent = api.agent(dailyCap="0.35")
+    before = provider.connections()
+    done, highest = threading.Event(), []
+
+    def watch():
+        while not done.is_set():
+            spend = api.get(f"/v1/agents/{agent.id}/spend")
+            highest.append(Decimal(spend["spent"]) + Decimal(spend["reserved"]))
+
+    tokens = [agent.mint() for _ in range(CLIENTS)]  # before the start, so that all of them arrive at once
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    results = in_parallel(CLIENTS, lambda number: (gateway, second)[number % 2].connect(agent, LLM, token=tokens[number]))
+    codes = [answer.code or answer.status for _, answer in results]
+    done.set()
+    watcher.join()
+    assert codes.count(200) == 7, codes
+    assert set(codes) == {200, "policy_cap_reserved"}
+    assert max(highest) <= Decimal("0.35")
+    assert provider.connections() - before == 7
+    for sock, _ in results:
+        sock.close()
+    assert agent.settled_spend() == 0
+    assert len(agent.transactions("voided")) == 7
     assert agent.check_ledger() == 0
