@@ -224,6 +224,7 @@ create table nomiqon.gateways (
     version      text not null,
     started_at   timestamptz not null default clock_timestamp(),
     lease_until  timestamptz not null,
+    oldest_open  text collate "C" not null default '',  -- no transaction that it may hold sorts before this one
     gone_at      timestamptz,                   -- when another took it for gone: from then on it can't renew
     swept_at     timestamptz                    -- when nothing of it was open any more
 );

@@ -596,15 +596,17 @@ $$;
 
 -- Takes or renews a lease. A lapsed one can be renewed (the database was away) until another gateway has taken this
 -- one for gone; then false, and it goes on under a new id.
-create function nomiqon.renew_lease(p_gateway text, p_host text, p_version text, p_lease interval)
+-- `p_oldest`: no transaction that this gateway holds sorts before it.
+create function nomiqon.renew_lease(p_gateway text, p_host text, p_version text, p_lease interval,
+                                    p_oldest text default '')
 returns boolean
 language plpgsql security definer set search_path = pg_catalog, nomiqon, pg_temp
 as $$
 begin
     perform nomiqon.internal_prepare_days((nomiqon.internal_now() at time zone 'UTC')::date);
-    insert into nomiqon.gateways as g (gateway_id, host, version, lease_until)
-    values (p_gateway, p_host, p_version, nomiqon.internal_now() + p_lease)
-    on conflict (gateway_id) do update set lease_until = excluded.lease_until
+    insert into nomiqon.gateways as g (gateway_id, host, version, lease_until, oldest_open)
+    values (p_gateway, p_host, p_version, nomiqon.internal_now() + p_lease, p_oldest)
+    on conflict (gateway_id) do update set lease_until = excluded.lease_until, oldest_open = excluded.oldest_open
     where g.gone_at is null;
     return found;
 end $$;
@@ -627,7 +629,7 @@ set search_path = pg_catalog, nomiqon, pg_temp
 set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
-    v_gateway text;
+    v_gateway record;
     v_agents text[];
     v_endings nomiqon.end_command[];
     v_found integer;
@@ -639,11 +641,12 @@ begin
     update nomiqon.gateways set gone_at = nomiqon.internal_now()
     where lease_until <= nomiqon.internal_now() and gone_at is null;
     for v_gateway in
-        select g.gateway_id from nomiqon.gateways g where g.gone_at is not null and g.swept_at is null order by g.gone_at
+        select g.gateway_id, g.oldest_open, g.gone_at from nomiqon.gateways g
+        where g.gone_at is not null and g.swept_at is null order by g.gone_at
     loop
         with open as materialized (
             select x.agent_id, x.transaction_id, x.day from nomiqon.reservations x
-            where x.gateway_id = v_gateway
+            where x.gateway_id = v_gateway.gateway_id and x.transaction_id >= v_gateway.oldest_open
               and not exists (select from nomiqon.endings b where b.agent_id = x.agent_id and b.day = x.day
                               and b.transaction_id = x.transaction_id)
             limit p_limit - v_count),
@@ -655,13 +658,15 @@ begin
         from open o cross join agents g group by g.list;
         v_found := coalesce(v_found, 0);
         if v_found > 0 then
-            perform nomiqon.work(v_gateway, v_agents, v_endings, '{}');
+            perform nomiqon.work(v_gateway.gateway_id, v_agents, v_endings, '{}');
         end if;
         v_count := v_count + v_found;
         if v_count >= p_limit then
             return v_count;
         end if;
-        update nomiqon.gateways set swept_at = nomiqon.internal_now() where gateway_id = v_gateway;
+        -- A transaction that found the lease good may still be under way: no statement lasts a minute.
+        update nomiqon.gateways set swept_at = nomiqon.internal_now()
+        where gateway_id = v_gateway.gateway_id and gone_at <= nomiqon.internal_now() - interval '1 minute';
     end loop;
     return v_count;
 end $$;

@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 
@@ -18,16 +19,37 @@ constexpr std::size_t time_length = 10;
 constexpr std::size_t random_length = 16;
 constexpr std::size_t ulid_length = time_length + random_length;
 
-}  // namespace
-
-std::string new_ulid() {
-    ensure_sodium();
+std::uint64_t milliseconds_of(std::chrono::system_clock::time_point time) {
     using std::chrono::milliseconds;
-    const auto now = std::chrono::floor<milliseconds>(std::chrono::system_clock::now()).time_since_epoch();
-    auto time = static_cast<std::uint64_t>(now.count());
+    return static_cast<std::uint64_t>(std::chrono::floor<milliseconds>(time).time_since_epoch().count());
+}
+
+std::string ulid_of(std::uint64_t time) {
     std::string ulid(ulid_length, digits[0]);
     for (std::size_t i = time_length; i-- > 0; time >>= 5)
         ulid[i] = digits[time & 31];
+    return ulid;
+}
+
+// Now, or the latest that was asked for before: a clock that is set back sets no id back.
+std::uint64_t latest_millisecond() {
+    static std::atomic<std::uint64_t> latest{0};
+    const std::uint64_t now = milliseconds_of(std::chrono::system_clock::now());
+    std::uint64_t before = latest.load(std::memory_order_relaxed);
+    while (before < now && !latest.compare_exchange_weak(before, now, std::memory_order_relaxed)) {
+    }
+    return std::max(before, now);
+}
+
+}  // namespace
+
+std::string first_ulid(std::chrono::system_clock::time_point time) {
+    return ulid_of(milliseconds_of(time));
+}
+
+std::string new_ulid() {
+    ensure_sodium();
+    std::string ulid = ulid_of(latest_millisecond());
 
     // Five bytes are eight characters.
     std::array<std::uint8_t, 10> random{};

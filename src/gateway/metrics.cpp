@@ -47,6 +47,8 @@ std::string metrics_text(const proxy::ProxyStats& proxy, const ledger::LedgerSta
     write(text, "nomiqon_ledger_endings_total", "counter", "Reservations ended", ledger.ended);
     write(text, "nomiqon_ledger_expired_total", "counter", "Reservations of gone gateways settled as unknown",
           ledger.expired);
+    write(text, "nomiqon_ledger_corrected_total", "counter", "Expired reservations whose true cost came late",
+          ledger.corrected);
     write(text, "nomiqon_ledger_unavailable_total", "counter", "Requests that the database could not answer",
           ledger.unavailable);
     write(text, "nomiqon_ledger_overloaded_total", "counter", "Requests that found the queue full",

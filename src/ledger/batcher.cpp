@@ -51,7 +51,7 @@ EndCommand release_of(const ReserveCommand& command, Day day) {
 }  // namespace
 
 void Batcher::submit(ReserveRequest request) {
-    if (parked_count_ >= limits_.queue) return refuse(request, LedgerError::overloaded);
+    open_.insert(request.command.transaction);
     const std::string agent = request.command.agent.str();
     if (auto displaced = queue_.push(agent, std::move(request))) refuse(*displaced, LedgerError::overloaded);
 }
@@ -62,6 +62,7 @@ void Batcher::submit(EndCommand ending) {
 
 void Batcher::freed(const std::string& agent) {
     if (parked_.contains(agent)) freed_.insert(agent);
+    if (is_under_way_) freed_meanwhile_.insert(agent);
 }
 
 Batch Batcher::take(Steady::time_point now, bool with_endings) {
@@ -71,11 +72,20 @@ Batch Batcher::take(Steady::time_point now, bool with_endings) {
     while (batch.requests.size() < limits_.batch) {
         std::optional<ReserveRequest> request = queue_.pop();
         if (!request) break;
-        if (!request->pending->is_abandoned()) batch.requests.push_back(std::move(*request));
+        take_unless_abandoned(batch, std::move(*request));
     }
+    is_under_way_ = !batch.empty();
     sort_by_agent(batch.endings);
     sort_by_agent(batch.requests);
     return batch;
+}
+
+void Batcher::take_unless_abandoned(Batch& batch, ReserveRequest request) {
+    if (request.pending->is_abandoned()) {
+        open_.erase(request.command.transaction);
+    } else {
+        batch.requests.push_back(std::move(request));
+    }
 }
 
 void Batcher::take_endings(Batch& batch) {
@@ -112,7 +122,7 @@ void Batcher::take_line(Batch& batch, ParkedLine& line) {
         Parked parked = std::move(line.front());
         line.pop_front();
         --parked_count_;
-        if (!parked.request.pending->is_abandoned()) batch.requests.push_back(std::move(parked.request));
+        take_unless_abandoned(batch, std::move(parked.request));
     }
 }
 
@@ -135,35 +145,60 @@ void Batcher::deliver(Batch batch, const BatchAnswer& answers, Steady::time_poin
         counters_.corrected += outcome == EndOutcome::corrected ? 1 : 0;
         counters_.ended_before += outcome == EndOutcome::already_ended ? 1 : 0;
     }
+    for (const EndCommand& ending : batch.endings)
+        open_.erase(ending.transaction);
     for (std::size_t i = 0; i < batch.requests.size(); ++i) {
         ReserveRequest& request = batch.requests[i];
         const ReserveAnswer& reply = answers.requests.at(i);
-        if (is_only_held(reply) && now < request.command.wait_until) {
-            parked_[request.command.agent.str()].push_back({std::move(request), reply});
-            ++parked_count_;
+        if (may_park(request, reply, now)) {
+            park(std::move(request), reply);
         } else {
             answer(request, reply);
         }
     }
+    is_under_way_ = false;
+    freed_meanwhile_.clear();
+}
+
+// No more of one agent than its share, or it would keep others from waiting.
+bool Batcher::may_park(const ReserveRequest& request, const ReserveAnswer& reply,
+                       Steady::time_point now) const {
+    if (!is_only_held(reply) || now >= request.command.wait_until || parked_count_ >= limits_.queue)
+        return false;
+    const auto line = parked_.find(request.command.agent.str());
+    return line == parked_.end() || line->second.size() < limits_.queue / (parked_.size() + 1);
+}
+
+void Batcher::park(ReserveRequest request, ReserveAnswer reply) {
+    const std::string agent = request.command.agent.str();
+    parked_[agent].push_back({std::move(request), std::move(reply)});
+    ++parked_count_;
+    if (freed_meanwhile_.contains(agent)) freed_.insert(agent);
 }
 
 void Batcher::answer(const ReserveRequest& request, const ReserveAnswer& reply) {
     const auto* reserved = std::get_if<Reserved>(&reply);
     ++(reserved != nullptr ? counters_.reserved : counters_.refused);
+    if (reserved == nullptr) open_.erase(request.command.transaction);
     if (!request.pending->answer(reply) && reserved != nullptr)
         submit(release_of(request.command, reserved->day));
 }
 
 void Batcher::refuse(const ReserveRequest& request, LedgerError error) {
     ++(error == LedgerError::overloaded ? counters_.overloaded : counters_.unavailable);
+    open_.erase(request.command.transaction);
     [[maybe_unused]] const bool in_time = request.pending->answer(std::unexpected{error});
 }
 
 std::vector<EndCommand> Batcher::give_up(Batch batch, bool may_be_committed) {
+    is_under_way_ = false;
+    freed_meanwhile_.clear();
     std::vector<EndCommand> releases;
     for (const ReserveRequest& request : batch.requests) {
-        if (may_be_committed) releases.push_back(release_of(request.command, unknown_day));
         refuse(request, LedgerError::unavailable);
+        if (!may_be_committed) continue;
+        releases.push_back(release_of(request.command, unknown_day));
+        open_.insert(request.command.transaction);
     }
     endings_.insert(endings_.begin(), std::make_move_iterator(batch.endings.begin()),
                     std::make_move_iterator(batch.endings.end()));
@@ -171,6 +206,8 @@ std::vector<EndCommand> Batcher::give_up(Batch batch, bool may_be_committed) {
 }
 
 void Batcher::reject(Batch batch) {
+    is_under_way_ = false;
+    freed_meanwhile_.clear();
     for (const ReserveRequest& request : batch.requests)
         refuse(request, LedgerError::unavailable);
 }

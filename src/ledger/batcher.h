@@ -3,6 +3,8 @@
 #include <chrono>
 #include <expected>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -57,7 +59,7 @@ struct BatchAnswer {
 class Batcher {
   public:
     struct Limits {
-        std::size_t queue = 4096;  ///< requests that wait, parked ones included
+        std::size_t queue = 4096;  ///< requests that wait to be tried, and as many that are parked
         std::size_t batch = 128;   ///< requests, and endings, in one transaction
     };
     struct Counters {
@@ -98,6 +100,11 @@ class Batcher {
     /// Answers everything that waits `unavailable`; answers how many endings are left over.
     std::size_t close();
 
+    /// The oldest transaction that may be held: of a request that is being served, or a reservation whose
+    /// ending isn't in the database yet.
+    [[nodiscard]] std::optional<TransactionId> oldest_open() const {
+        return open_.empty() ? std::nullopt : std::optional{*open_.begin()};
+    }
     [[nodiscard]] std::size_t waiting() const { return queue_.size() + parked_count_; }
     [[nodiscard]] std::size_t endings_waiting() const { return endings_.size(); }
     [[nodiscard]] const Counters& counters() const { return counters_; }
@@ -109,6 +116,10 @@ class Batcher {
     };
     using ParkedLine = std::deque<Parked>;
 
+    [[nodiscard]] bool may_park(const ReserveRequest& request, const ReserveAnswer& reply,
+                                Steady::time_point now) const;
+    void park(ReserveRequest request, ReserveAnswer reply);
+    void take_unless_abandoned(Batch& batch, ReserveRequest request);
     void take_endings(Batch& batch);
     void take_parked(Batch& batch, Steady::time_point now);
     void take_line(Batch& batch, ParkedLine& line);
@@ -121,6 +132,10 @@ class Batcher {
     std::unordered_map<std::string, ParkedLine> parked_;  // by agent
     std::size_t parked_count_ = 0;
     std::unordered_set<std::string> freed_;  // agents that have something parked and got money back
+    // While a batch is under way: agents that got money back, for requests that are about to be parked.
+    std::unordered_set<std::string> freed_meanwhile_;
+    bool is_under_way_ = false;
+    std::set<TransactionId> open_;
     Counters counters_;
 };
 

@@ -35,6 +35,14 @@ struct PostgresLedger::Impl {
         for (unsigned i = 0; i < count; ++i) {
             workers.push_back(std::make_unique<Worker>(state, "ledger-" + std::to_string(i)));
         }
+        state.set_oldest_open([this] {
+            std::optional<TransactionId> oldest;
+            for (const auto& worker : workers) {
+                const auto of_worker = worker->oldest_open();
+                if (of_worker && (!oldest || *of_worker < *oldest)) oldest = of_worker;
+            }
+            return oldest;
+        });
         maintenance = std::make_unique<Maintenance>(state, [this](EndCommand command) {
             Worker& worker = worker_of(command.agent.str());
             worker.submit(std::move(command));

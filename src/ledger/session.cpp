@@ -27,7 +27,7 @@ void prepare_statements(pqxx::connection& connection) {
     connection.prepare("find_agent", "select * from nomiqon.find_agent($1)");
     connection.prepare("is_token_used", "select nomiqon.is_token_used($1, $2, $3, $4)");
     connection.prepare("record_refusals", "select nomiqon.record_refusals($1::jsonb)");
-    connection.prepare("renew_lease", "select nomiqon.renew_lease($1, $2, $3, $4::interval)");
+    connection.prepare("renew_lease", "select nomiqon.renew_lease($1, $2, $3, $4::interval, $5)");
     connection.prepare("end_lease", "select nomiqon.end_lease($1)");
     connection.prepare("expire_reservations", "select nomiqon.expire_reservations($1)");
     connection.prepare("forget_expired", "select nomiqon.forget_expired()");

@@ -56,12 +56,34 @@ std::string State::gateway() const {
     return gateway_.str();
 }
 
+void State::set_oldest_open(std::function<std::optional<TransactionId>()> oldest_open) {
+    const std::scoped_lock lock{mutex_};
+    oldest_open_ = std::move(oldest_open);
+}
+
+// What this gateway may hold is no older than this, now and until the next renewal. Read before the workers
+// are asked: what they get meanwhile is younger, but for the moment between a transaction's id and its
+// submission.
+std::string State::oldest_open() const {
+    constexpr std::chrono::minutes moment{1};
+    std::function<std::optional<TransactionId>()> oldest_open;
+    {
+        const std::scoped_lock lock{mutex_};
+        oldest_open = oldest_open_;
+    }
+    const auto from_now = TransactionId::first_at(std::chrono::system_clock::now() - moment);
+    if (!oldest_open) return {};
+    const std::optional<TransactionId> oldest = oldest_open();
+    return oldest ? std::min(*oldest, from_now).str() : from_now.str();
+}
+
 void State::renew_lease(pqxx::connection& connection) {
     const std::scoped_lock renewing{lease_mutex_};
     const std::string lease = fmt::format("{} ms", options.lease.count());
     pqxx::nontransaction tx{connection};
     while (true) {
-        const auto row = tx.exec_prepared1("renew_lease", gateway(), host_name(), options.version, lease);
+        const auto row =
+            tx.exec_prepared1("renew_lease", gateway(), host_name(), options.version, lease, oldest_open());
         if (row[0].as<bool>()) return;
         const std::scoped_lock lock{mutex_};
         const GatewayId old = std::exchange(gateway_, GatewayId::generate());

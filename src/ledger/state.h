@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -48,6 +49,9 @@ class State {
     [[nodiscard]] std::string gateway() const;
     /// Takes or renews the lease; under a new id when the old one is gone. Throws what pqxx throws.
     void renew_lease(pqxx::connection& connection);
+    /// Who knows the oldest transaction that this gateway may hold. Called with each renewal, from any
+    /// thread.
+    void set_oldest_open(std::function<std::optional<TransactionId>()> oldest_open);
 
     /// Remembers how the last contact with the database went, and logs the change.
     void contact(bool well, std::string_view why = {});
@@ -64,9 +68,12 @@ class State {
     } counters;
 
   private:
+    [[nodiscard]] std::string oldest_open() const;
+
     mutable std::mutex mutex_;  // guards what follows; nobody waits for the database while holding it
     Target target_;
     GatewayId gateway_ = GatewayId::generate();
+    std::function<std::optional<TransactionId>()> oldest_open_;
     std::vector<Doubt> doubts_;
     std::mutex lease_mutex_;  // one renewal at a time
     enum class Contact : std::uint8_t { none, well, lost };

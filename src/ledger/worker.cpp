@@ -109,6 +109,11 @@ Batcher::Counters Worker::counters() const {
     return batcher_.counters();
 }
 
+std::optional<TransactionId> Worker::oldest_open() const {
+    const std::scoped_lock lock{mutex_};
+    return batcher_.oldest_open();
+}
+
 void Worker::run() {
     Work work;
     while (take(work)) {

@@ -52,6 +52,7 @@ class Worker {
     [[nodiscard]] std::size_t waiting() const;
     [[nodiscard]] std::size_t endings_waiting() const;
     [[nodiscard]] Batcher::Counters counters() const;
+    [[nodiscard]] std::optional<TransactionId> oldest_open() const;
 
   private:
     struct Work {

@@ -69,5 +69,13 @@ TEST(Caid, HasOneSpelling) {
     EXPECT_EQ(Caid::parse("caid_ " + text.substr(5)), std::nullopt);
 }
 
+TEST(Ids, NoneSortsBeforeTheFirstOfItsTime) {
+    const auto before = std::chrono::system_clock::now();
+    const auto id = TransactionId::generate();
+    EXPECT_LE(TransactionId::first_at(before), id);
+    EXPECT_GT(TransactionId::first_at(before + std::chrono::hours{1}), id);
+    EXPECT_TRUE(TransactionId::parse(TransactionId::first_at(before).str()));
+}
+
 }  // namespace
 }  // namespace nomiqon

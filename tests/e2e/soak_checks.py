@@ -11,19 +11,28 @@ from urllib.parse import parse_qs, urlsplit
 NANO = Decimal("1e-9")
 
 RESERVATIONS = """
-select r.agent_id, r.transaction_id, r.request_id, coalesce(r.ref, ''), r.host, r.day, r.caid || ' ' || r.token_exp || ' '
-       || r.token_id, r.token_session, coalesce(r.token_max, -1), e.ending, e.amount, e.unknown, e.overrun,
-       coalesce(e.reason, ''), coalesce(c.amount, -1)
+select r.agent_id, r.transaction_id, r.request_id, coalesce(r.ref, ''), r.host, r.day,
+       r.caid || ' ' || r.token_exp || ' ' || r.token_id, r.token_session, coalesce(r.token_max, -1),
+       e.ending, e.amount, e.unknown, e.overrun, coalesce(e.reason, ''), coalesce(c.amount, -1)
 from nomiqon.reservations r
 left join nomiqon.endings e using (agent_id, day, transaction_id)
 left join nomiqon.corrections c using (agent_id, day, transaction_id)"""
 
-# What a policy's version said, beside what its reservations were held against.
-WRONG_CAPS = """
-select r.agent_id, r.transaction_id from nomiqon.reservations r join nomiqon.policies p
-on p.agent_id = r.agent_id and p.version = r.policy_version
-where r.daily_cap is distinct from ((p.document ->> 'dailyCap')::numeric * 1e9)::bigint
-   or r.total_cap is distinct from ((p.document ->> 'totalCap')::numeric * 1e9)::bigint limit 20"""
+# What a policy's version said, beside what its reservations were held against; and the policy that was made next, after
+# which nothing may have been reserved by this one.
+AGAINST_THE_POLICY = """
+select r.agent_id, r.transaction_id, case
+    when p.version is null then 'by a policy that is not there'
+    when r.daily_cap is distinct from ((p.document ->> 'dailyCap')::numeric * 1e9)::bigint
+      or r.total_cap is distinct from ((p.document ->> 'totalCap')::numeric * 1e9)::bigint
+    then 'against other caps than its policy has'
+    when coalesce((p.document ->> 'frozen')::boolean, false) then 'by a frozen policy'
+    when r.created_at > n.created_at then 'after the next policy was made'
+    when r.created_at > a.terminated_at then 'after its agent was terminated' end as wrong
+from nomiqon.reservations r
+join nomiqon.agents a using (agent_id)
+left join nomiqon.policies p on p.agent_id = r.agent_id and p.version = r.policy_version
+left join nomiqon.policies n on n.agent_id = r.agent_id and n.version = r.policy_version + 1"""
 
 # The highest cap that an agent ever had; no row where it once had none.
 HIGHEST_CAPS = """
@@ -67,7 +76,7 @@ class Checks:
 
     def run(self):
         for check in (self.every_reservation_ended, self.tokens_were_used_once, self.successes_are_in_the_ledger_once,
-                      self.what_was_served_is_paid, self.no_cap_was_passed, self.caps_are_the_policies,
+                      self.what_was_served_is_paid, self.no_cap_was_passed, self.policies_were_obeyed,
                       self.wallets_are_what_moved, self.money_came_in_once):
             found = check()
             self.failures += found[:10]
@@ -141,9 +150,9 @@ class Checks:
         self.figures["overspent"] = len(found)
         return found
 
-    def caps_are_the_policies(self):
-        return [f"{transaction} of {agent} was held against other caps than its policy's"
-                for agent, transaction in self.postgres.query(WRONG_CAPS)]
+    def policies_were_obeyed(self):
+        return [f"{transaction} of {agent} was reserved {wrong}"
+                for agent, transaction, wrong in self.postgres.query(AGAINST_THE_POLICY) if wrong]
 
     def wallets_are_what_moved(self):
         moved = collections.Counter()
@@ -161,7 +170,8 @@ class Checks:
             paid = sum(amount for (owner, account), amount in moved.items()
                        if owner == agent and account.startswith("provider:"))
             if (int(reserved), int(exposed), moved[agent, "held"]) != (0, 0, 0):
-                found.append(f"{agent} still holds {int(reserved) * NANO}, {moved[agent, 'held'] * NANO} by its transfers")
+                found.append(f"{agent} still holds {int(reserved) * NANO}, "
+                             f"{moved[agent, 'held'] * NANO} by its transfers")
             if int(balance) < 0 or int(balance) != moved[agent, "wallet"]:
                 found.append(f"{agent} has {int(balance) * NANO}, {moved[agent, 'wallet'] * NANO} by its transfers")
             if paid != spent[agent]:

@@ -247,6 +247,8 @@ class Client:
             self.notes.failures.append(f"an answer that nothing explains: {answer.line} {answer.body[:300]!r}")
         if answer.code == "spend_token_exhausted":
             agent.session_until = 0.0
+        if answer.status == 503:
+            time.sleep(self.rng.uniform(0, 0.05))  # a refusal costs nothing: the others are to get the processors
         return False
 
     def serve(self, agent, answer, host, price, spent):
@@ -256,6 +258,21 @@ class Client:
             return
         self.notes.served.append(Served(agent.id, request_id, host, price, spent))
         self.notes.outcomes["served" if spent else "tunnel opened"] += 1
+
+
+class Dawdler(Client):
+    """Holds tunnels without using them. When its gateway is taken for dead meanwhile, the money is booked as spent, and
+    given back by a correction when that gateway turns out to be alive."""
+
+    operations = {"dawdle": 1}
+
+    def dawdle(self, agent):
+        token, _ = self.once(agent)
+        with self.dial() as sock:
+            if self.open_tunnel(agent, sock, SEARCH, token):
+                self.world.stopping.wait(self.rng.uniform(2, 9))  # the ClientHello may take 10 s
+            else:
+                self.world.stopping.wait(0.2)
 
 
 def complete(answer):

@@ -79,6 +79,7 @@ class Postgres:
 
     def __init__(self, directory, user):
         self.directory, self.user, self.process = Path(directory), user, None
+        self.orphans = {}  # of a killed postmaster: {pid: start time}
         self.data, self.log = self.directory / "data", self.directory / "postgres.log"
         self.directory.mkdir(mode=0o700)  # nobody else gets at the socket, where everyone is trusted
         give_to(self.directory, user)
@@ -93,7 +94,6 @@ class Postgres:
 
     def start(self, seconds=60):
         """Again and again: after a kill -9 of the postmaster its children hold the shared memory for a moment."""
-        orphans = getattr(self, "orphans", {})
         deadline, patience = time.monotonic() + seconds, time.monotonic() + 5
         while True:
             self.spawn()
@@ -107,7 +107,7 @@ class Postgres:
             if time.monotonic() > deadline:
                 raise AssertionError("PostgreSQL does not start:\n" + self.log_tail())
             if time.monotonic() > patience:
-                for pid, start in orphans.items():
+                for pid, start in self.orphans.items():
                     send(pid, start, signal.SIGKILL)
             time.sleep(0.05)
 
@@ -121,8 +121,8 @@ class Postgres:
                                             start_new_session=True, **as_user(self.user))
 
     def accepts(self):
-        return subprocess.run([POSTGRES_BIN / "pg_isready", "-q", "-h", self.directory], check=False,
-                              cwd="/").returncode == 0
+        return subprocess.run([POSTGRES_BIN / "pg_isready", "-q", "-h", self.directory, "-U", OWNER, "-d", "postgres"],
+                              check=False, cwd="/").returncode == 0
 
     def kill_all(self):
         children = children_of(self.process.pid)
@@ -192,21 +192,21 @@ def gateway_user(user):
     if user is None:
         return None
     try:
-        subprocess.run([BIN / "nomiqon-gateway", "--version"], check=True, capture_output=True, cwd="/", **as_user(user))
+        subprocess.run([BIN / "nomiqon-gateway", "--version"], check=True, capture_output=True, cwd="/",
+                       **as_user(user))
     except (OSError, subprocess.SubprocessError):
         return None
     return user
 
 
 class SharedGateway(Gateway):
-    """A gateway on a database that isn't its own. Its deaths are counted: none may be its own idea."""
+    """A gateway on a database that isn't its own."""
 
     def __init__(self, directory, config, url, user):
-        self.user, self.arguments, self.wanted = user, ["--database-url", url], True
+        self.user, self.arguments = user, ["--database-url", url]
         self.directory = Path(directory)
         self.directory.mkdir()
         give_to(self.directory, user)
-        self.recoveries = []
         super().__init__(directory, config)
 
     def command(self):
@@ -225,5 +225,14 @@ class SharedGateway(Gateway):
         return lambda: send(pid, start, signal.SIGCONT)
 
     def await_ready(self, seconds=60):
+        """What was wrong, if it ended by itself meanwhile; it is started again then."""
         wait_until(self.is_ready_or_dead, seconds, f"readiness of {self.directory.name}")
-        assert self.process.poll() is None, f"{self.directory.name} ended by itself:\n" + self.log_tail()
+        return self.restart_if_dead()
+
+    def restart_if_dead(self):
+        if self.process.poll() is None:
+            return []
+        said = [line for line in self.log_tail(200).splitlines() if " info " not in line][-3:]
+        died = f"{self.directory.name} ended by itself with {self.process.returncode}: " + " | ".join(said)
+        self.spawn()
+        return [died, *self.await_ready()]

@@ -15,8 +15,8 @@ from pathlib import Path
 import requests
 from nacl.signing import SigningKey
 
-from harness import (BIN, LLM, PLAIN_PRICE, SEARCH, SEARCH_PRICE, TUNNEL_PRICE, free_port, in_parallel, mint, read_answer,
-                     sample_config, wait_until)
+from harness import (BIN, LLM, PLAIN_PRICE, SEARCH, SEARCH_PRICE, TUNNEL_PRICE, free_port, in_parallel, mint,
+                     read_answer, sample_config, wait_until)
 from soak import Soak
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 import time
 from decimal import Decimal
@@ -139,8 +140,11 @@ def test_two_gateways_on_one_database_share_caps_and_freezes(gateway, new_gatewa
 # What users of other limits were hurt by --------------------------------------------------------------------------
 
 
-def nothing_held_within_a_second(agent):
-    return wait_until(agent._spent_when_nothing_held, 1, "the end of what was held")
+LOOKED_FOR = 1  # seconds: how often the gateway looks whether a client that waits is still there
+
+
+def nothing_held_within(seconds, agent):
+    return wait_until(agent._spent_when_nothing_held, seconds, "the end of what was held")
 
 
 def one_settled_and_nothing_else(agent, price):
@@ -149,27 +153,48 @@ def one_settled_and_nothing_else(agent, price):
     assert agent.check_ledger() == price
 
 
+def start_slow_stream(gateway, agent, provider, delay, piece=None):
+    """A streamed answer whose events come `delay` seconds apart; of the request's body, only `piece` bytes."""
+    before, body = len(provider.requests()), b'{"model": "sample-1", "stream": true}'
+    sock = socket.create_connection(("127.0.0.1", gateway.proxy_port), timeout=10)
+    sock.sendall(f"POST http://{SEARCH}/v1/chat/completions HTTP/1.1\r\nHost: {SEARCH}\r\nX-Sample-Delay: {delay}\r\n"
+                 f"Proxy-Authorization: Bearer {agent.mint()}\r\nContent-Length: {len(body)}\r\n\r\n".encode() +
+                 body[:piece])
+    wait_until(lambda: len(provider.requests()) > before, 5, "the request at the provider")
+    return sock
+
+
+def reset(sock):
+    """Closes as the system does for a process that was killed with an answer unread."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
 @pytest.mark.parametrize("moment", ["before the answer", "in its middle", "half a request"])
-def test_a_client_that_disconnects_leaves_nothing_held(gateway, provider, api, moment):
+def test_a_client_that_is_gone_leaves_nothing_held(gateway, provider, api, moment):
     """Elsewhere the reservation stayed, and keys were refused with most of their budget left (BerriAI/litellm 27639,
     30522)."""
     agent = api.agent()
-    before = len(provider.requests())
-    body = b'{"model": "sample-1", "stream": true}'
-    with socket.create_connection(("127.0.0.1", gateway.proxy_port), timeout=10) as sock:
-        head = (f"Host: {SEARCH}\r\nProxy-Authorization: Bearer {agent.mint()}\r\n")
-        if moment == "before the answer":
-            sock.sendall(f"GET http://{SEARCH}/search?q=slow HTTP/1.1\r\n{head}X-Sample-Delay: 8\r\n\r\n".encode())
-            wait_until(lambda: len(provider.requests()) > before, 5, "the request at the provider")
-        else:
-            sock.sendall(f"POST http://{SEARCH}/v1/chat/completions HTTP/1.1\r\n{head}X-Sample-Delay: 1\r\n"
-                         f"Content-Length: {len(body)}\r\n\r\n".encode())
-            sock.sendall(body if moment == "in its middle" else body[:9])
-            if moment == "in its middle":
-                assert sock.recv(65536).startswith(b"HTTP/1.1 200")
-            else:
-                wait_until(lambda: len(provider.requests()) > before, 5, "the request at the provider")
-    nothing_held_within_a_second(agent)
+    sock = start_slow_stream(gateway, agent, provider, 3, 9 if moment == "half a request" else None)
+    if moment == "half a request":
+        sock.close()
+    elif moment == "in its middle":
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+        reset(sock)
+    else:
+        reset(sock)
+    nothing_held_within(LOOKED_FOR + 1, agent)
+    one_settled_and_nothing_else(agent, PLAIN_PRICE)
+
+
+def test_a_client_that_closes_in_mid_answer_leaves_nothing_held_after_the_next_events(gateway, provider, api):
+    """An orderly close looks like that of the sending half alone, whose client still wants its answer: it shows when
+    the answer goes on."""
+    agent, delay = api.agent(), 0.4
+    sock = start_slow_stream(gateway, agent, provider, delay)
+    assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+    sock.close()
+    nothing_held_within(2 * delay + LOOKED_FOR + 1, agent)
     one_settled_and_nothing_else(agent, PLAIN_PRICE)
 
 
@@ -180,7 +205,7 @@ def test_a_tunnel_whose_client_disconnects_in_mid_answer_leaves_nothing_held(gat
     assert answer.status == 200
     with context.wrap_socket(sock, server_hostname=SEARCH) as tls:
         tls.sendall(f"GET /search?q=slow HTTP/1.1\r\nHost: {SEARCH}\r\nX-Sample-Delay: 8\r\n\r\n".encode())
-    nothing_held_within_a_second(agent)
+    nothing_held_within(LOOKED_FOR + 1, agent)
     one_settled_and_nothing_else(agent, SEARCH_PRICE)
 
 
@@ -193,10 +218,11 @@ def test_many_disconnecting_clients_don_t_lock_their_agent_out(gateway, provider
             sock.sendall(f"GET http://{SEARCH}/search?q={number} HTTP/1.1\r\nHost: {SEARCH}\r\nX-Sample-Delay: 3\r\n"
                          f"Proxy-Authorization: Bearer {agent.mint()}\r\n\r\n".encode())
             time.sleep(0.05 * (number % 4))  # some leave before they are authorised, some after
+            reset(sock)
 
     for round_ in range(5):
         in_parallel(8, lambda number: client(8 * round_ + number))
-    nothing_held_within_a_second(agent)
+    nothing_held_within(LOOKED_FOR + 1, agent)
     left = int(agent.balance() / PLAIN_PRICE)
     assert left >= 8
     for _ in range(left):
@@ -223,7 +249,7 @@ def test_a_burst_of_first_requests_through_two_gateways_never_passes_the_cap(gat
     tokens = [agent.mint() for _ in range(CLIENTS)]  # before the start, so that all of them arrive at once
     watcher = threading.Thread(target=watch)
     watcher.start()
-    results = in_parallel(CLIENTS, lambda number: (gateway, second)[number % 2].connect(agent, LLM, token=tokens[number]))
+    results = in_parallel(CLIENTS, lambda n: (gateway, second)[n % 2].connect(agent, LLM, token=tokens[n]))
     codes = [answer.code or answer.status for _, answer in results]
     done.set()
     watcher.join()

@@ -197,5 +197,49 @@ TEST_F(BatcherTest, ABatchThatWasNotSentLeavesNothingToLookUp) {
     EXPECT_TRUE(batcher_.give_up(batcher_.take(now_), false).empty());
 }
 
+TEST_F(BatcherTest, MoneyThatComesBackWhileTheRefusalIsOnItsWayIsNotMissed) {
+    const auto one = ask(first_, 500ms);
+    Batch batch = batcher_.take(now_);
+    batcher_.freed(first_.str());
+    commit(std::move(batch), only_held);
+    EXPECT_EQ(transactions(batcher_.take(now_)), std::vector{one->transaction});
+}
+
+TEST_F(BatcherTest, OneAgentsWaitersTakeNoMoreThanTheirShare) {
+    std::vector<std::shared_ptr<Asked>> flood;
+    for (int i = 0; i < 12; ++i) {
+        flood.push_back(ask(first_, 500ms));
+        if (i % 4 == 3) commit(batcher_.take(now_), only_held);
+    }
+    EXPECT_FALSE(told(flood[3]));
+    ASSERT_TRUE(told(flood[4]));  // beyond its share of the waiting: told at once that the money is held
+    EXPECT_TRUE(told(flood[4])->has_value());
+    const auto other = ask(second_);  // whoever needs no wait is served
+    EXPECT_EQ(transactions(batcher_.take(now_)), std::vector{other->transaction});
+}
+
+TEST_F(BatcherTest, TheOldestOpenTransactionIsThatOfARequestOrAnEndingToCome) {
+    EXPECT_FALSE(batcher_.oldest_open());
+    const auto held = ask(first_);
+    const auto refused = ask(second_);
+    EXPECT_TRUE(batcher_.oldest_open());
+    Batch batch = batcher_.take(now_);
+    BatchAnswer answers;
+    answers.requests = {reserved(batch.requests[0]), only_held(batch.requests[1])};
+    batcher_.deliver(std::move(batch), answers, now_);
+    EXPECT_EQ(batcher_.oldest_open(), held->transaction);
+    batcher_.submit(settlement(held->transaction, first_));
+    Batch ending = batcher_.take(now_);
+    EXPECT_EQ(batcher_.oldest_open(), held->transaction);
+    commit(std::move(ending), reserved);
+    EXPECT_FALSE(batcher_.oldest_open());
+    const auto lost = ask(first_);
+    const auto releases = batcher_.give_up(batcher_.take(now_), true);
+    EXPECT_EQ(batcher_.oldest_open(), lost->transaction);
+    batcher_.submit(releases.at(0));
+    commit(batcher_.take(now_), reserved);
+    EXPECT_FALSE(batcher_.oldest_open());
+}
+
 }  // namespace
 }  // namespace nomiqon::ledger

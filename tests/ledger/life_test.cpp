@@ -59,6 +59,26 @@ TEST_F(LifeTest, ALateReleaseOrADearerSettlementCorrectsToo) {
     expect_books_agree();
 }
 
+TEST_F(LifeTest, AnExpiryLooksOnlyAtWhatItsGatewayMayStillHold) {
+    const ReserveCommand ended = command("1");
+    ASSERT_TRUE(is_reserved(reserve(ended)));
+    ledger_->end(settlement(ended, "1"));
+    eventually("select count(*) from nomiqon.endings", "1");
+    const ReserveCommand open = command("2");
+    ASSERT_TRUE(is_reserved(reserve(open)));
+    ledger_->stop(Duration{1000});
+    start(Duration{400});  // renews every 100 ms
+    const ReserveCommand other = command("3");
+    ASSERT_TRUE(is_reserved(reserve(other)));
+    eventually("select count(*) from nomiqon.gateways where oldest_open > 'txn_' and oldest_open <= '" +
+                   other.transaction.str() + "'",
+               "2");
+    ledger_->end(settlement(other, "3"));
+    eventually("select count(*) from nomiqon.endings where reason = 'expired'",
+               "1");  // `open`, of the first gateway
+    EXPECT_EQ(wallet("spent"), "6000000000");
+}
+
 TEST_F(LifeTest, WhatEndedOtherwiseIsNeverCorrected) {
     const ReserveCommand asked = command("2");
     ASSERT_TRUE(is_reserved(reserve(asked)));
