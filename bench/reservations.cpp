@@ -50,6 +50,7 @@ const std::string for_update = "by hand: SELECT … FOR UPDATE, UPDATE, INSERT, 
 const std::string pipelined = "by hand: the same in two round trips (pipeline); 1 agent, 64";
 const std::string one_update = "by hand: UPDATE … WHERE spent + x <= cap; 1 agent, 64";
 const std::string call_hot = "by hand: one function call; 1 agent, 64";
+const std::string all_many = "by hand: one function call that does it all; 1,000 agents, 64";
 const std::string call_many = "by hand: one function call; 1,000 agents, 64";
 const std::string commit = "one INSERT, one COMMIT; 1 client";
 const std::string hot = "reserve; 1 agent, 64";
@@ -110,6 +111,7 @@ std::vector<Contender> contenders_of(const Stand& stand, Book& book, double seco
             ours(row::lone, lone),
             emptied(row::lone_emptied, lone),
             by_hand(row::call_many, ByHand::function_call, in_flight, many_agents),
+            by_hand(row::all_many, ByHand::function_of_all, in_flight, many_agents),
             ours(row::many, {.clients = in_flight, .agents = many_agents, .seconds = seconds}),
             ours(row::many_256, {.clients = 256, .agents = many_agents, .seconds = seconds})};
 }
@@ -141,6 +143,10 @@ std::vector<Target> targets_of(const Results& results, std::int64_t longest) {
     return {
         {"1 agent, 64 in flight ÷ SELECT … FOR UPDATE", quotients(rate(row::hot), rate(row::for_update)), 20},
         {"1 agent, 64 in flight ÷ one-row UPDATE", quotients(rate(row::hot), rate(row::one_update)), 10},
+        {"1,000 agents, 64 in flight ÷ function call that does it all",
+         quotients(rate(row::many), rate(row::all_many)), 4},
+        {"1,000 agents, 256 in flight ÷ function call that does it all, 64",
+         quotients(rate(row::many_256), rate(row::all_many)), 4},
         {"1,000 agents, 64 in flight ÷ function call", quotients(rate(row::many), rate(row::call_many)), 4},
         {"1,000 agents, 256 in flight ÷ function call, 64",
          quotients(rate(row::many_256), rate(row::call_many)), 4},

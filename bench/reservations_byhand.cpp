@@ -41,6 +41,59 @@ begin
     end if;
     return true;
 end $$;
+
+-- And with all that the ledger does in one: wallet and day, the token id, the token kept, a transfer, the chain.
+create table byhand.wallets (
+    agent_id text primary key, balance bigint not null, reserved bigint not null default 0,
+    chain_seq bigint not null default 0, chain_hash bytea not null default ''
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+create table byhand.days (
+    agent_id text not null, day date not null, spent bigint not null default 0, reserved bigint not null default 0,
+    primary key (agent_id, day)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+create table byhand.tokens (
+    agent_id text not null, exp bigint not null, jti text not null, primary key (agent_id, exp, jti)
+);
+create table byhand.kept (
+    agent_id text not null, id text not null, amount bigint not null, host text not null, method text not null,
+    token text not null, at timestamptz not null, primary key (agent_id, id)
+);
+create index kept_by_id on byhand.kept (id);
+create table byhand.transfers (
+    agent_id text not null, seq bigint not null, kind text not null, debit text not null, credit text not null,
+    amount bigint not null, id text not null, at timestamptz not null, hash bytea not null,
+    primary key (agent_id, seq)
+);
+create function byhand.pay(p_agent text, p_id text, p_amount bigint) returns boolean language plpgsql as $$
+declare
+    v_now timestamptz := clock_timestamp();
+    v_day date := (v_now at time zone 'UTC')::date;
+    v_token text := repeat('t', 420);
+    v_cap bigint := 1000000000000000;
+    v_spent bigint;
+    w byhand.wallets;
+begin
+    select * into w from byhand.wallets where agent_id = p_agent for update;
+    insert into byhand.tokens values (p_agent, extract(epoch from v_now)::bigint + 60, p_id) on conflict do nothing;
+    if not found then
+        raise exception 'replayed';
+    end if;
+    select spent + reserved into v_spent from byhand.days where agent_id = p_agent and day = v_day;
+    if p_amount > v_cap - coalesce(v_spent, 0) or p_amount > w.balance - w.reserved then
+        raise exception 'above the cap';
+    end if;
+    insert into byhand.kept values (p_agent, p_id, p_amount, 'api.example.com', 'CONNECT', v_token, v_now);
+    w.chain_hash := sha256(w.chain_hash || convert_to(json_build_array(
+        'reserve', w.chain_seq + 1, p_agent, v_day, v_now, 'wallet', 'held', p_amount, p_id, 'api.example.com', 'CONNECT',
+        v_token)::text, 'UTF8'));
+    insert into byhand.transfers
+    values (p_agent, w.chain_seq + 1, 'reserve', 'wallet', 'held', p_amount, p_id, v_now, w.chain_hash);
+    update byhand.wallets
+    set reserved = reserved + p_amount, chain_seq = chain_seq + 1, chain_hash = w.chain_hash where agent_id = p_agent;
+    insert into byhand.days as d (agent_id, day, reserved) values (p_agent, v_day, p_amount)
+    on conflict (agent_id, day) do update set reserved = d.reserved + excluded.reserved;
+    return true;
+end $$;
 )";
 
 struct Statement {
@@ -57,6 +110,7 @@ constexpr Statement add{"add",
                         "update byhand.agents set spent = spent + $2::bigint "
                         "where agent_id = $1 and spent + $2::bigint <= cap"};
 constexpr Statement call{"call", "select byhand.reserve($1, $2, $3::bigint)"};
+constexpr Statement pay{"pay", "select byhand.pay($1, $2, $3::bigint)"};
 
 using Result = std::unique_ptr<PGresult, decltype([](PGresult* result) { PQclear(result); })>;
 
@@ -132,7 +186,7 @@ std::string add_price(const Result& row) {
 class Client {
   public:
     Client(const std::string& url, ByHand kind) : connection_(url), kind_(kind) {
-        for (const Statement& statement : {begin, commit, lock, set_spent, insert, add, call})
+        for (const Statement& statement : {begin, commit, lock, set_spent, insert, add, call, pay})
             connection_.prepare(statement);
         if (kind == ByHand::for_update_pipelined) connection_.enter_pipeline();
     }
@@ -149,6 +203,9 @@ class Client {
                                   connection_.run(add, {agent.c_str(), amount_.c_str()}).get())} == "1");
             case ByHand::function_call:
                 connection_.run(call, {agent.c_str(), id.c_str(), amount_.c_str()});
+                return;
+            case ByHand::function_of_all:
+                connection_.run(pay, {agent.c_str(), id.c_str(), amount_.c_str()});
                 return;
             case ByHand::one_insert:
                 connection_.run(insert, {agent.c_str(), id.c_str(), amount_.c_str()});
@@ -198,7 +255,11 @@ void make_byhand(const std::string& owner_url, std::size_t agents) {
                         "insert into byhand.agents (agent_id, cap) "
                         "select 'agent-' || n, 1000000000000000 from generate_series(0, $1::int - 1) n"});
     connection.run({"fill", ""}, {std::to_string(agents).c_str()});
+    connection.execute(
+        "insert into byhand.wallets (agent_id, balance) select agent_id, 1000000000000000 from "
+        "byhand.agents");
     connection.execute("vacuum analyze byhand.agents");
+    connection.execute("vacuum analyze byhand.wallets");
 }
 
 Sample measure_byhand(const std::string& owner_url, const ByHandLoad& load, const Cpu& cpu) {

@@ -14,9 +14,10 @@ namespace nomiqon::bench {
 enum class ByHand {
     for_update,            ///< BEGIN, SELECT … FOR UPDATE, UPDATE, INSERT, COMMIT, a round trip each
     for_update_pipelined,  ///< the same in two round trips, by libpq's pipeline mode
-    one_update,     ///< UPDATE … WHERE spent + x <= cap, and nothing else: the floor of unbatched designs
-    function_call,  ///< one function in the database that inserts, checks and updates
-    one_insert,     ///< no money at all: what a commit costs
+    one_update,       ///< UPDATE … WHERE spent + x <= cap, and nothing else: the floor of unbatched designs
+    function_call,    ///< one function in the database that inserts, checks and updates
+    function_of_all,  ///< one function that does what the ledger does: wallet, day, token id, transfer, chain
+    one_insert,       ///< no money at all: what a commit costs
 };
 
 struct ByHandLoad {
