@@ -229,6 +229,10 @@ TEST_F(PostgresLedgerTest, TheLedgerIsAppendOnlyEvenForItsOwner) {
     EXPECT_THROW(value("update nomiqon.reservations set amount = 0"), std::runtime_error);
     EXPECT_THROW(value("delete from nomiqon.transfers"), std::runtime_error);
     EXPECT_THROW(value("truncate nomiqon.endings"), std::runtime_error);
+    const std::string partition =
+        "nomiqon.reservations_" + value("select to_char(nomiqon.internal_today(), 'YYYYMMDD')");
+    EXPECT_THROW(value("update " + partition + " set amount = 0"), std::runtime_error);
+    EXPECT_THROW(value("truncate " + partition), std::runtime_error);
 }
 
 TEST_F(PostgresLedgerTest, FindsTheAgentOfACaid) {
