@@ -18,6 +18,7 @@ from nacl.signing import SigningKey
 from harness import (BIN, LLM, PLAIN_PRICE, SEARCH, SEARCH_PRICE, TUNNEL_PRICE, free_port, in_parallel, mint,
                      read_answer, sample_config, wait_until)
 from soak import Soak
+from soak_stand import Postgres, SharedGateway, gateway_user, give_to, service_user
 
 
 def test_kill_9_under_load_loses_and_invents_nothing(new_gateway, provider):
@@ -233,6 +234,45 @@ def test_an_outside_database_is_waited_for_and_its_password_shown_to_nobody(tmp_
         status = gateway.wait(20)
     assert status == 0
     assert b"open-sesame" not in log.read_bytes()
+
+
+def test_a_database_that_dies_while_a_gateway_starts_is_waited_for(workspace, provider):
+    """It is as little a reason to give up as one that is away from the beginning. Found by the soak."""
+    user = service_user()
+    directory = Path(tempfile.mkdtemp(prefix="start-", dir=workspace))
+    directory.chmod(0o755)
+    give_to(directory, user)
+    postgres = Postgres(directory / "pg", user)
+    gateway = None
+    try:
+        gateway = SharedGateway(directory / "gateway", sample_config(provider), postgres.url, gateway_user(user))
+        gateway.kill()
+        # What a start waits for while another gateway migrates.
+        holder = threading.Thread(target=hold_the_schema_lock, args=(postgres,))
+        holder.start()
+        waiting = "select count(*) from pg_stat_activity where wait_event = 'advisory'"
+        held = "select count(*) from pg_locks where locktype = 'advisory' and granted"
+        wait_until(lambda: postgres.query(held) == [["1"]], 10, "the lock")
+        gateway.spawn()
+        wait_until(lambda: postgres.query(waiting) == [["1"]], 10, "a gateway that waits for the lock")
+        postgres.kill_all()
+        holder.join(10)
+        postgres.start()
+        assert gateway.await_ready() == []
+    finally:
+        if gateway:
+            gateway.stop()
+        postgres.stop()
+
+
+SCHEMA_LOCK = 7957699366229077504  # migrations.cpp's
+
+
+def hold_the_schema_lock(postgres):
+    try:
+        postgres.query(f"select pg_advisory_lock({SCHEMA_LOCK}); select pg_sleep(60)")
+    except RuntimeError:
+        pass  # its server was killed
 
 
 def test_a_short_soak_with_kills_of_gateways_and_of_postgresql_keeps_the_ledger_exact(workspace):
