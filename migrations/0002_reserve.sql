@@ -488,33 +488,29 @@ begin
                          a.reserved)::nomiqon.reserve_result end;
         end loop;
 
-        insert into nomiqon.reservations
-            (agent_id, day, transaction_id, request_id, gateway_id, caid, policy_version, amount, bound, overrun_limit,
-             daily_cap, total_cap, token_max, scheme, host, port, method, model, ref, token_id, token_exp, token_session,
-             token, created_at)
-        select p_agents[u.agent], v_today, u.transaction, u.request, p_gateway, u.caid, u.version, u.held, u.bound,
-               u.overrun_limit, s[u.agent].daily_cap, s[u.agent].total_cap, u.token_max, u.scheme, u.host, u.port, u.method,
-               u.model, u.ref, u.jti, u.exp, u.session, u.token, v_now
-        from unnest(p_requests, r)
-                 u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms, token, jti,
-                   exp, session, token_max, shared, ref, scheme, host, port, method, model, held, seq, hash, burnt, code,
-                   cap, cap_limit, cap_spent, cap_reserved)
-        where u.held is not null;
+        with u as materialized (
+            select u.*, p_agents[u.agent] as agent_id, s[u.agent].daily_cap, s[u.agent].total_cap
+            from unnest(p_requests, r)
+                     u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms, token,
+                       jti, exp, session, token_max, shared, ref, scheme, host, port, method, model, held, seq, hash, burnt,
+                       code, cap, cap_limit, cap_spent, cap_reserved)
+            where u.held is not null or u.burnt),
+        reserved as (
+            insert into nomiqon.reservations
+                (agent_id, day, transaction_id, request_id, gateway_id, caid, policy_version, amount, bound, overrun_limit,
+                 daily_cap, total_cap, token_max, scheme, host, port, method, model, ref, token_id, token_exp,
+                 token_session, token, created_at)
+            select u.agent_id, v_today, u.transaction, u.request, p_gateway, u.caid, u.version, u.held, u.bound,
+                   u.overrun_limit, u.daily_cap, u.total_cap, u.token_max, u.scheme, u.host, u.port, u.method, u.model,
+                   u.ref, u.jti, u.exp, u.session, u.token, v_now
+            from u where u.held is not null),
+        burnt as (
+            insert into nomiqon.tokens (agent_id, caid, exp, jti, session)
+            select u.agent_id, u.caid, u.exp, u.jti, false from u where u.burnt)
         insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, transaction_id, reservation_day,
                                        created_at, hash)
-        select p_agents[u.agent], u.seq, v_today, 'reserve', 'wallet', 'held', u.held, u.transaction, v_today, v_now, u.hash
-        from unnest(p_requests, r)
-                 u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms, token, jti,
-                   exp, session, token_max, shared, ref, scheme, host, port, method, model, held, seq, hash, burnt, code,
-                   cap, cap_limit, cap_spent, cap_reserved)
-        where u.held is not null;
-        insert into nomiqon.tokens (agent_id, caid, exp, jti, session)
-        select p_agents[u.agent], u.caid, u.exp, u.jti, false
-        from unnest(p_requests, r)
-                 u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms, token, jti,
-                   exp, session, token_max, shared, ref, scheme, host, port, method, model, held, seq, hash, burnt, code,
-                   cap, cap_limit, cap_spent, cap_reserved)
-        where u.burnt;
+        select u.agent_id, u.seq, v_today, 'reserve', 'wallet', 'held', u.held, u.transaction, v_today, v_now, u.hash
+        from u where u.held is not null;
         return query
             select u.n::integer,
                    case when u.held is not null then 'reserved' when u.code = 'stale' then 'stale' else 'refused' end,
@@ -626,7 +622,7 @@ create function nomiqon.expire_reservations(p_limit integer)
 returns integer
 language plpgsql security definer
 set search_path = pg_catalog, nomiqon, pg_temp
-set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     v_gateway record;

@@ -225,14 +225,20 @@ class SharedGateway(Gateway):
         return lambda: send(pid, start, signal.SIGCONT)
 
     def await_ready(self, seconds=60):
-        """What was wrong, if it ended by itself meanwhile; it is started again then."""
-        wait_until(self.is_ready_or_dead, seconds, f"readiness of {self.directory.name}")
-        return self.restart_if_dead()
+        """What was wrong, if it ended by itself meanwhile; it is started again then, a few times."""
+        deaths = []
+        for _ in range(3):
+            wait_until(self.is_ready_or_dead, seconds, f"readiness of {self.directory.name}")
+            if self.process.poll() is None:
+                return deaths
+            deaths += self.restart_if_dead()
+        raise AssertionError(f"{self.directory.name} ends again and again: {deaths[-1]}")
 
     def restart_if_dead(self):
+        """What was wrong."""
         if self.process.poll() is None:
             return []
         said = [line for line in self.log_tail(200).splitlines() if " info " not in line][-3:]
         died = f"{self.directory.name} ended by itself with {self.process.returncode}: " + " | ".join(said)
         self.spawn()
-        return [died, *self.await_ready()]
+        return [died]
