@@ -26,13 +26,17 @@ std::expected<void, std::string> Database::bring_up(std::function<void(std::stri
         auto started = EmbeddedPostgres::start({.data_dir = config_.data_dir, .log = log_});
         if (!started) return std::unexpected{started.error()};
         embedded_ = std::move(*started);
-    } else if (!is_reachable()) {
-        log_->error("the database can't be reached; requests are refused until it can");
-        waiter_ = std::jthread{
-            [this, failed = std::move(failed)](const std::stop_token& stop) { wait_for_it(stop, failed); }};
-        return {};
+        return prepare();
     }
-    return prepare();
+    if (is_reachable()) {
+        const auto prepared = prepare_unless_it_dies();
+        if (!prepared) return std::unexpected{prepared.error()};
+        if (*prepared) return {};
+    }
+    log_->error("the database can't be reached; requests are refused until it can");
+    waiter_ = std::jthread{
+        [this, failed = std::move(failed)](const std::stop_token& stop) { wait_for_it(stop, failed); }};
+    return {};
 }
 
 void Database::stop() {
@@ -71,12 +75,24 @@ std::expected<void, std::string> Database::prepare() {
     return {};
 }
 
+// A server that dies under our hands says something else when it is asked again; what it objects to, it
+// repeats.
+std::expected<bool, std::string> Database::prepare_unless_it_dies() {
+    const auto prepared = prepare();
+    if (prepared) return true;
+    const auto again = prepare();
+    if (again) return true;
+    if (again.error() == prepared.error() && is_reachable()) return std::unexpected{again.error()};
+    log_->warn("the database went away at the start: {}", prepared.error());
+    return false;
+}
+
 void Database::wait_for_it(const std::stop_token& stop, const std::function<void(std::string)>& failed) {
     while (!stop.stop_requested()) {
         if (is_reachable()) {
-            const auto prepared = prepare();
-            if (prepared) return;
-            if (is_reachable()) return failed(prepared.error());
+            const auto prepared = prepare_unless_it_dies();
+            if (!prepared) return failed(prepared.error());
+            if (*prepared) return;
         }
         std::unique_lock lock{mutex_};
         wake_.wait_for(lock, stop, retry_every, [] { return false; });

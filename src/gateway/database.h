@@ -36,6 +36,8 @@ class Database {
   private:
     [[nodiscard]] bool is_reachable() const;
     [[nodiscard]] std::expected<void, std::string> prepare();
+    /// False: it went away meanwhile, and is to be waited for.
+    [[nodiscard]] std::expected<bool, std::string> prepare_unless_it_dies();
     void wait_for_it(const std::stop_token& stop, const std::function<void(std::string)>& failed);
 
     const Config& config_;

@@ -121,7 +121,13 @@ DatabaseError describe(const std::exception& error) {
         }
         return described;
     }
-    return {.failure = Failure::connection, .sqlstate = {}, .message = error.what(), .detail = {}};
+    // pqxx 6 asks a connection that broke for its encoding, and tells of that instead.
+    const std::string_view what = error.what();
+    const bool says_nothing = what.starts_with("Could not obtain client encoding");
+    return {.failure = Failure::connection,
+            .sqlstate = {},
+            .message = says_nothing ? "the connection broke" : std::string{what},
+            .detail = {}};
 }
 
 }  // namespace nomiqon::ledger
