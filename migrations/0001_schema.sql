@@ -74,21 +74,23 @@ create table nomiqon.policy_templates (
 create table nomiqon.wallets (
     agent_id       text collate "C" primary key,
     balance        bigint not null default 0,       -- what is held included; below zero only by a marked overrun
-    reserved       bigint not null default 0 check (reserved >= 0),
-    spent          bigint not null default 0 check (spent >= 0),
-    exposed        bigint not null default 0 check (exposed >= 0),  -- the open reservations' bounds less what they hold
+    reserved       bigint not null default 0,
+    spent          bigint not null default 0,
+    exposed        bigint not null default 0,       -- the open reservations' bounds less what they hold
     funded         boolean not null default false,  -- whether money ever came in
     chain_seq      bigint not null default 0,       -- the head of the agent's chain: its newest transfer
     chain_hash     bytea not null default '\x0000000000000000000000000000000000000000000000000000000000000000',
-    waiting_until  timestamptz                      -- until then some gateway has a request that waits for held money
+    waiting_until  timestamptz,                     -- until then some gateway has a request that waits for held money
+    check (reserved >= 0 and spent >= 0 and exposed >= 0)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 create table nomiqon.agent_days (
     agent_id  text collate "C" not null,
     day       date not null,
-    spent     bigint not null default 0 check (spent >= 0),
-    reserved  bigint not null default 0 check (reserved >= 0),
-    primary key (agent_id, day)
+    spent     bigint not null default 0,
+    reserved  bigint not null default 0,
+    primary key (agent_id, day),
+    check (spent >= 0 and reserved >= 0)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- Token ids that were used. A `once` token is here when it is burnt; a `session` token with what it has spent. Kept
@@ -105,6 +107,7 @@ create table nomiqon.tokens (
     primary key (agent_id, caid, exp, jti)
 ) partition by range (exp);
 
+-- One CHECK a table: each is read anew from the catalogue by every statement that writes (some 5 µs).
 -- The append-only tables have a partition a day. A transaction's rows stand in the partition of the day that its money
 -- counts against, so that a reservation, which is of one day, can't end twice.
 create table nomiqon.reservations (
@@ -115,9 +118,9 @@ create table nomiqon.reservations (
     gateway_id      text collate "C" not null,
     caid            text not null,
     policy_version  integer not null,           -- that allowed it
-    amount          bigint not null check (amount >= 0),  -- what is held
-    bound           bigint not null check (bound >= amount),  -- the most that it can cost
-    overrun_limit   bigint not null check (overrun_limit >= 0),
+    amount          bigint not null,            -- what is held
+    bound           bigint not null,            -- the most that it can cost
+    overrun_limit   bigint not null,
     daily_cap       bigint,                     -- the caps that it was held against
     total_cap       bigint,
     token_max       bigint,
@@ -132,7 +135,8 @@ create table nomiqon.reservations (
     token_session   boolean not null,
     token           text not null,              -- the signed token: the agent's own proof of this spend
     created_at      timestamptz not null,
-    primary key (agent_id, transaction_id, day)
+    primary key (agent_id, transaction_id, day),
+    check (amount >= 0 and bound >= amount and overrun_limit >= 0)
 ) partition by range (day);
 -- One index for two questions, since each costs every reservation a microsecond: a transaction by its id, and what a gone
 -- gateway held since some time (ids sort by time).
@@ -143,14 +147,15 @@ create table nomiqon.endings (
     agent_id        text collate "C" not null,
     day             date not null,
     transaction_id  text collate "C" not null,
-    ending          text not null check (ending in ('settled', 'released')),
-    amount          bigint not null check (amount >= 0),
+    ending          text not null,              -- `settled` or `released`
+    amount          bigint not null,
     unknown         boolean not null,
     overrun         boolean not null,
     reason          text,                       -- of a release: why nothing was sent; `expired`: its gateway was gone
     model           text,                       -- that the answer named
     ended_at        timestamptz not null,
-    primary key (agent_id, transaction_id, day)
+    primary key (agent_id, transaction_id, day),
+    check (amount >= 0 and ending in ('settled', 'released'))
 ) partition by range (day);
 
 -- What a reservation really cost that had expired, and was settled in full, before its gateway came back.
@@ -194,18 +199,18 @@ create table nomiqon.transfers (
     seq              bigint not null,
     day              date not null,             -- of the movement
     transfer_id      bigint not null default nextval('nomiqon.transfer_ids'),
-    kind             text not null
-                     check (kind in ('fund', 'reserve', 'settle', 'release', 'return', 'correct', 'adjust')),
+    kind             text not null,
     debit            text not null,             -- the account that gives
     credit           text not null,             -- the account that takes
-    amount           bigint not null check (amount >= 0),
+    amount           bigint not null,
     transaction_id   text collate "C",
     reservation_day  date,
     reference        text,
     created_at       timestamptz not null,
     hash             bytea not null,
     primary key (agent_id, seq, day),
-    check (debit <> credit)
+    check (amount >= 0 and debit <> credit
+           and kind in ('fund', 'reserve', 'settle', 'release', 'return', 'correct', 'adjust'))
 ) partition by range (day);
 create index transfers_by_id on nomiqon.transfers (transfer_id);
 

@@ -146,6 +146,7 @@ declare
     k integer := 0;               -- the place of the one that the loop is at,
     a nomiqon.agent_state;        -- and its state
 
+    -- Rows are cast where they are made: plpgsql would convert a record to its type by way of text.
     -- As long as the batch from the start: an array that is empty would begin at the first place that is written.
     e nomiqon.end_result[] := array_fill(row('not_found', null, null, null, null, null, null)::nomiqon.end_result,
                                          array[cardinality(p_endings)]);
@@ -254,7 +255,7 @@ begin
                             case when v_change < v_held then 'wallet' else q.provider end,
                             abs(v_change - v_held), q.transaction, null)::text, 'UTF8'));
                     end if;
-                    e[n] := row('ended', v_change, v_held, q.provider, a.seq, v_hash, v_rest_hash);
+                    e[n] := row('ended', v_change, v_held, q.provider, a.seq, v_hash, v_rest_hash)::nomiqon.end_result;
                     if v_rest_hash is null then
                         a.hash := v_hash;
                     else
@@ -268,10 +269,10 @@ begin
                        or (q.ending = 'settled' and q.unknown)
                        or exists (select from nomiqon.corrections o where o.agent_id = a.agent_id
                                   and o.transaction_id = q.transaction and o.day = v_ending_day) then
-                        e[n] := row('already_ended', null, null, null, null, null, null);
+                        e[n] := row('already_ended', null, null, null, null, null, null)::nomiqon.end_result;
                         continue;
                     end if;
-                    e[n] := row('corrected', null, null, null, null, null, null);
+                    e[n] := row('corrected', null, null, null, null, null, null)::nomiqon.end_result;
                     a.balance := a.balance - v_change;
                     a.seq := a.seq + 1;
                     a.hash := sha256(a.hash || convert_to(json_build_array(
@@ -416,7 +417,7 @@ begin
                                else q.decision end;
             end if;
             if v_code is not null then
-                r[n] := row(null, null, null, false, v_code, null, null, null, null);
+                r[n] := row(null, null, null, false, v_code, null, null, null, null)::nomiqon.reserve_result;
                 continue;
             end if;
 
@@ -439,7 +440,7 @@ begin
                     'reserve', a.seq, a.agent_id, v_today, v_at, 'wallet', 'held', v_held, q.transaction, null, q.request,
                     p_gateway, q.caid, q.version, q.bound, q.overrun_limit, a.daily_cap, a.total_cap, q.token_max,
                     q.scheme, q.host, q.port, q.method, q.model, q.ref, q.jti, q.exp, q.session, q.token)::text, 'UTF8'));
-                r[n] := row(v_held, a.seq, a.hash, not q.session, null, null, null, null, null);
+                r[n] := row(v_held, a.seq, a.hash, not q.session, null, null, null, null, null)::nomiqon.reserve_result;
                 if q.session then
                     x := x + 1;
                     x_agent[x] := a.agent_id; x_caid[x] := q.caid; x_exp[x] := q.exp; x_jti[x] := q.jti;
