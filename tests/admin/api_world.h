@@ -149,17 +149,19 @@ class ApiTest : public StoreTest {
                         const std::string& ref = "") {
         const auto id = TransactionId::generate().str();
         const std::string amount = std::to_string(nanos);
-        value("with r as (insert into nomiqon.reservations (agent_id, day, transaction_id, request_id, gateway_id, "
-              "caid, policy_version, amount, bound, overrun_limit, scheme, host, port, method, ref, token_id, "
-              "token_exp, token_session, token, created_at) select c.agent_id, nomiqon.internal_today(), '" +
-              id + "', 'req_1', 'gw_1', c.caid, 1, " + amount + ", " + amount + ", 0, 'https', '" + host +
-              "', 443, 'GET', '" + ref +
-              "', 'jti', 1, false, 't', clock_timestamp() from nomiqon.caids c where c.agent_id = '" + agent +
-              "' limit 1 returning *), w as (update nomiqon.wallets set reserved = reserved + " + amount +
-              " where agent_id = '" + agent +
-              "') insert into nomiqon.agent_days as d select "
-              "agent_id, day, 0, amount from r on conflict (agent_id, day) do update set reserved = "
-              "d.reserved + excluded.reserved");
+        value(
+            "with r as (insert into nomiqon.reservations (agent_id, day, transaction_id, request_id, "
+            "gateway_id, "
+            "caid, policy_version, amount, bound, overrun_limit, scheme, host, port, method, ref, token_id, "
+            "token_exp, token_session, token, created_at) select c.agent_id, nomiqon.internal_today(), '" +
+            id + "', 'req_1', 'gw_1', c.caid, 1, " + amount + ", " + amount + ", 0, 'https', '" + host +
+            "', 443, 'GET', '" + ref +
+            "', 'jti', 1, false, 't', clock_timestamp() from nomiqon.caids c where c.agent_id = '" + agent +
+            "' limit 1 returning *), w as (update nomiqon.wallets set reserved = reserved + " + amount +
+            " where agent_id = '" + agent +
+            "') insert into nomiqon.agent_days as d select "
+            "agent_id, day, 0, amount from r on conflict (agent_id, day) do update set reserved = "
+            "d.reserved + excluded.reserved");
         return id;
     }
     void end(const std::string& agent, const std::string& transaction, const std::string& ending,

@@ -296,7 +296,8 @@ TEST_F(LedgerAuditTest, ParametersAreChecked) {
 TEST_F(LedgerAuditTest, FinanceAdjustsTheBalanceAlone) {
     EXPECT_EQ(end(reserve(), "settled", usdc), "ended");
     reserve();
-    EXPECT_EQ(send(add_key("operator"), "POST", path("adjust"), R"({"amount": "1", "reason": "r"})").status, 403);
+    EXPECT_EQ(send(add_key("operator"), "POST", path("adjust"), R"({"amount": "1", "reason": "r"})").status,
+              403);
     const auto op = add_key("full");
     const auto refund =
         send(op, "POST", path("adjust"), R"({"amount": "1.25", "reason": "provider's refund"})",

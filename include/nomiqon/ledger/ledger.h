@@ -40,9 +40,9 @@ struct ReserveCommand {
     std::int32_t policy_version = 0;  ///< under which `decision` was made
     std::optional<RefusalCode>
         decision;  ///< what policy or price said no to; the ledger adds what comes before it
-    Usdc amount;  ///< the upper bound of what it can cost
-    /// Of a route with `reserve: "typical"`: what such a request has cost so far. This much is held instead of
-    /// the bound, as far as the sum of bound − held over the agent's open requests stays within
+    Usdc amount;   ///< the upper bound of what it can cost
+    /// Of a route with `reserve: "typical"`: what such a request has cost so far. This much is held instead
+    /// of the bound, as far as the sum of bound − held over the agent's open requests stays within
     /// `overrun_limit`; the rest of the bound is held too.
     std::optional<Usdc> typical{};
     Usdc overrun_limit{};
