@@ -74,7 +74,7 @@ class Failures(ApiTest):
     def test_mistakes_in_the_command_line(self):
         for arguments, word in (([], "needs a command"), (["agents"], "needs a command"),
                                 (["agent"], "did you mean `nomiqon agents`"), (["run", "--", "x"], "nomiqon run"),
-                                (["doctor"], "no command"), (["ledger", "verify"], "no command"),
+                                (["doctor"], "no command"), (["ledger", "burn"], "no command"),
                                 (["agents", "list", "--nope"], "no option `--nope`"),
                                 (["agents", "list", "--limit", "0"], "--limit"),
                                 (["agents", "list", "--limit", "1", "--all"], "--all"),
