@@ -62,7 +62,7 @@ void Batcher::submit(EndCommand ending) {
 
 void Batcher::freed(const std::string& agent) {
     if (parked_.contains(agent)) freed_.insert(agent);
-    if (is_under_way_) freed_meanwhile_.insert(agent);
+    if (under_way_ > 0) freed_meanwhile_.insert(agent);
 }
 
 Batch Batcher::take(Steady::time_point now, bool with_endings) {
@@ -74,7 +74,7 @@ Batch Batcher::take(Steady::time_point now, bool with_endings) {
         if (!request) break;
         take_unless_abandoned(batch, std::move(*request));
     }
-    is_under_way_ = !batch.empty();
+    if (!batch.empty()) ++under_way_;
     sort_by_agent(batch.endings);
     sort_by_agent(batch.requests);
     return batch;
@@ -156,8 +156,13 @@ void Batcher::deliver(Batch batch, const BatchAnswer& answers, Steady::time_poin
             answer(request, reply);
         }
     }
-    is_under_way_ = false;
-    freed_meanwhile_.clear();
+    batch_is_over();
+}
+
+void Batcher::batch_is_over() {
+    // A batch that was split comes back in parts.
+    if (under_way_ > 0) --under_way_;
+    if (under_way_ == 0) freed_meanwhile_.clear();
 }
 
 // No more of one agent than its share, or it would keep others from waiting.
@@ -191,8 +196,7 @@ void Batcher::refuse(const ReserveRequest& request, LedgerError error) {
 }
 
 std::vector<EndCommand> Batcher::give_up(Batch batch, bool may_be_committed) {
-    is_under_way_ = false;
-    freed_meanwhile_.clear();
+    batch_is_over();
     std::vector<EndCommand> releases;
     for (const ReserveRequest& request : batch.requests) {
         refuse(request, LedgerError::unavailable);
@@ -206,8 +210,7 @@ std::vector<EndCommand> Batcher::give_up(Batch batch, bool may_be_committed) {
 }
 
 void Batcher::reject(Batch batch) {
-    is_under_way_ = false;
-    freed_meanwhile_.clear();
+    batch_is_over();
     for (const ReserveRequest& request : batch.requests)
         refuse(request, LedgerError::unavailable);
 }

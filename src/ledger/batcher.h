@@ -53,6 +53,9 @@ struct BatchAnswer {
 /// What waits for one connection, and what its next transaction is. No database, no thread, no clock of its
 /// own: a worker drives it against PostgreSQL, the simulation against a model of it. Not thread-safe.
 ///
+/// Several batches may be under way at once: the answer of one is delivered while the next is with the
+/// database.
+///
 /// The life of a request: queued → in a batch → answered; or, when only held money stands in its way, parked
 /// until some of its agent's money comes back or its time is over, and then tried again, before whoever came
 /// later.
@@ -119,6 +122,7 @@ class Batcher {
     [[nodiscard]] bool may_park(const ReserveRequest& request, const ReserveAnswer& reply,
                                 Steady::time_point now) const;
     void park(ReserveRequest request, ReserveAnswer reply);
+    void batch_is_over();
     void take_unless_abandoned(Batch& batch, ReserveRequest request);
     void take_endings(Batch& batch);
     void take_parked(Batch& batch, Steady::time_point now);
@@ -132,9 +136,9 @@ class Batcher {
     std::unordered_map<std::string, ParkedLine> parked_;  // by agent
     std::size_t parked_count_ = 0;
     std::unordered_set<std::string> freed_;  // agents that have something parked and got money back
-    // While a batch is under way: agents that got money back, for requests that are about to be parked.
+    // While batches are under way: agents that got money back, for requests that are about to be parked.
     std::unordered_set<std::string> freed_meanwhile_;
-    bool is_under_way_ = false;
+    std::size_t under_way_ = 0;  // batches that were taken and not answered yet
     std::set<TransactionId> open_;
     Counters counters_;
 };

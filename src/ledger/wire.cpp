@@ -242,12 +242,14 @@ ReserveAnswer answer_of(const pqxx::row& row, const ReserveCommand& command) {
 
 }  // namespace
 
-BatchAnswer call_work(pqxx::transaction_base& transaction, const std::string& gateway, const Batch& batch,
-                      Steady::time_point now) {
+pqxx::result send_work(pqxx::transaction_base& transaction, const std::string& gateway, const Batch& batch,
+                       Steady::time_point now) {
     const Places places{batch};
-    const pqxx::result rows =
-        transaction.exec_prepared("work", gateway, rows_of_agents(places.agents()),
-                                  rows_of_endings(batch, places), rows_of_requests(batch, places, now));
+    return transaction.exec_prepared("work", gateway, rows_of_agents(places.agents()),
+                                     rows_of_endings(batch, places), rows_of_requests(batch, places, now));
+}
+
+BatchAnswer read_answer(const pqxx::result& rows, const Batch& batch) {
     if (rows.size() != batch.size())
         throw std::runtime_error{"the ledger answered another number of rows than it was asked"};
     BatchAnswer answer;

@@ -36,6 +36,7 @@ Worker::Worker(State& state, std::string name)
     : state_(state),
       session_(std::move(name), state.options.timeout),
       batcher_({.queue = state.options.queue, .batch = state.options.batch}),
+      deliverer_([this](const std::stop_token& stop) { deliver_meanwhile(stop); }),
       thread_([this] { run(); }) {}
 
 Worker::~Worker() {
@@ -84,6 +85,8 @@ void Worker::stop(Steady::time_point deadline) {
     }
     work_.notify_one();
     if (thread_.joinable()) thread_.join();
+    deliverer_.request_stop();
+    if (deliverer_.joinable()) deliverer_.join();
     // What was submitted after the thread's end.
     const std::scoped_lock lock{mutex_};
     batcher_.close();
@@ -191,9 +194,8 @@ void Worker::run_batch(Batch batch) {
         try {
             session_.open(state_.target());
             was_sent = true;
-            const BatchAnswer answer = attempt(batch);
-            const std::scoped_lock lock{mutex_};
-            batcher_.deliver(std::move(batch), answer, Steady::now());
+            const pqxx::result rows = attempt(batch);
+            deliver(std::move(batch), rows);
             return;
         } catch (const std::exception& error) {
             const DatabaseError described = describe(error);
@@ -220,12 +222,57 @@ void Worker::run_batch(Batch batch) {
 }
 
 // One statement, which is a transaction of its own: BEGIN and COMMIT would cost two more round trips.
-BatchAnswer Worker::attempt(const Batch& batch) {
+pqxx::result Worker::attempt(const Batch& batch) {
     pqxx::nontransaction transaction{session_.open(state_.target())};
-    BatchAnswer answer = call_work(transaction, state_.gateway(), batch, Steady::now());
+    const pqxx::result rows = send_work(transaction, state_.gateway(), batch, Steady::now());
     state_.contact(true);
     state_.counters.batches.fetch_add(1, std::memory_order_relaxed);
-    return answer;
+    return rows;
+}
+
+// The batch is committed. Where others wait already, they go first and the other thread tells this one's
+// callers.
+void Worker::deliver(Batch batch, const pqxx::result& rows) {
+    bool others_wait = false;
+    {
+        const std::scoped_lock lock{mutex_};
+        others_wait = batcher_.has_request(Steady::now());
+    }
+    if (!others_wait) return tell(std::move(batch), rows);
+    {
+        std::unique_lock lock{committed_mutex_};
+        committed_changed_.wait(lock, [this] { return !committed_; });
+        committed_.emplace(std::move(batch), rows);
+    }
+    committed_changed_.notify_all();
+}
+
+void Worker::deliver_meanwhile(const std::stop_token& stop) {
+    while (true) {
+        Committed committed;
+        {
+            std::unique_lock lock{committed_mutex_};
+            if (!committed_changed_.wait(lock, stop, [this] { return committed_.has_value(); })) return;
+            committed = std::move(*committed_);
+            committed_.reset();
+        }
+        committed_changed_.notify_all();
+        tell(std::move(committed.batch), committed.rows);
+        work_.notify_one();
+    }
+}
+
+void Worker::tell(Batch batch, const pqxx::result& rows) {
+    std::optional<BatchAnswer> answer;
+    try {
+        answer = read_answer(rows, batch);
+    } catch (const std::runtime_error& error) {
+        state_.log->error("{}: its batch is refused, and what it reserved is released", error.what());
+    }
+    const std::scoped_lock lock{mutex_};
+    if (answer) return batcher_.deliver(std::move(batch), *answer, Steady::now());
+    for (EndCommand& release : batcher_.give_up(std::move(batch), true))
+        batcher_.submit(std::move(release));
 }
 
 void Worker::give_up(Batch batch, const DatabaseError& error, bool was_sent) {

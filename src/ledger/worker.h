@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <pqxx/result>
 #include <thread>
 
 #include "batcher.h"
@@ -32,7 +34,9 @@ class BusySince {
     std::atomic<std::int64_t> since_{0};
 };
 
-/// One thread with one connection that serves the requests and endings of its share of the agents.
+/// One connection that serves the requests and endings of its share of the agents: a thread that sends one
+/// batch after the other, and one that delivers answers meanwhile, so that the database doesn't wait for
+/// that.
 class Worker {
   public:
     /// A read runs with an open connection, or with none when the database is away.
@@ -63,7 +67,10 @@ class Worker {
     [[nodiscard]] bool take(Work& work);  ///< waits for work; false: the thread is to end
     void run_reads(std::vector<Read>& reads);
     void run_batch(Batch batch);
-    [[nodiscard]] BatchAnswer attempt(const Batch& batch);  ///< one transaction; throws what pqxx throws
+    [[nodiscard]] pqxx::result attempt(const Batch& batch);  ///< one transaction; throws what pqxx throws
+    void deliver(Batch batch, const pqxx::result& rows);
+    void deliver_meanwhile(const std::stop_token& stop);
+    void tell(Batch batch, const pqxx::result& rows);
     void give_up(Batch batch, const DatabaseError& error, bool was_sent);
 
     State& state_;
@@ -76,6 +83,16 @@ class Worker {
     bool stopping_ = false;
     std::chrono::steady_clock::time_point stop_at_{};
     std::chrono::steady_clock::time_point retry_at_{};  // the database was away: not before
+
+    // A committed batch whose answer is delivered while the next one is with the database.
+    struct Committed {
+        Batch batch;
+        pqxx::result rows;
+    };
+    std::mutex committed_mutex_;
+    std::condition_variable_any committed_changed_;
+    std::optional<Committed> committed_;
+    std::jthread deliverer_;
     std::jthread thread_;
 };
 

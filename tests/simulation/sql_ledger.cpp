@@ -67,7 +67,7 @@ std::expected<WorkAnswers, ModelLedger::NotYet> SqlLedger::work(const Work& work
     ledger::BatchAnswer answer;
     try {
         pqxx::work transaction{connection_->link};
-        answer = ledger::call_work(transaction, work.gateway, batch, {});
+        answer = ledger::read_answer(ledger::send_work(transaction, work.gateway, batch, {}), batch);
         transaction.commit();
     } catch (const pqxx::sql_error& error) {
         if (error.sqlstate() != "NQ001") throw;
