@@ -209,7 +209,7 @@ std::vector<EndCommand> Batcher::give_up(Batch batch, bool may_be_committed) {
     return releases;
 }
 
-void Batcher::reject(Batch batch) {
+void Batcher::reject(const Batch& batch) {
     batch_is_over();
     for (const ReserveRequest& request : batch.requests)
         refuse(request, LedgerError::unavailable);

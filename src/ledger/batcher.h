@@ -97,7 +97,7 @@ class Batcher {
     [[nodiscard]] std::vector<EndCommand> give_up(Batch batch, bool may_be_committed);
     /// The database refused this very batch, of one ending or one request. An ending is dropped: it will
     /// expire with the lease.
-    void reject(Batch batch);
+    void reject(const Batch& batch);
     /// Each of the batch's endings and requests alone, when one of them made the database refuse all.
     [[nodiscard]] static std::vector<Batch> split(Batch batch);
     /// Answers everything that waits `unavailable`; answers how many endings are left over.

@@ -158,7 +158,7 @@ bool Worker::take(Work& work) {
 }
 
 void Worker::run_reads(std::vector<Read>& reads) {
-    for (Read& read : reads) {
+    for (const Read& read : reads) {
         pqxx::connection* connection = nullptr;
         if (Steady::now() >= retry_at_) {
             const Busy busy{busy_};
@@ -292,7 +292,7 @@ void Worker::give_up(Batch batch, const DatabaseError& error, bool was_sent) {
     state_.log->error("the database refused a statement: {} ({})", error.message, error.sqlstate);
     const std::scoped_lock lock{mutex_};
     if (error.failure == Failure::statement) {
-        batcher_.reject(std::move(batch));
+        batcher_.reject(batch);
     } else {
         [[maybe_unused]] const auto nothing_was_committed = batcher_.give_up(std::move(batch), false);
     }

@@ -138,9 +138,10 @@ TEST_F(HostileTest, AFirstByteIsAwaitedNoLongerThanAHead) {
 }
 
 TEST_F(HostileTest, AClientThatResetsBeforeTheAnswerEndsItsRequestAndOwesIt) {
-    std::atomic<bool> upstream_closed = false;
-    answer = [&](Peer& peer, const std::string&) {
-        upstream_closed = peer.at_end();
+    // The origin's thread may see it after the test's end.
+    const auto upstream_closed = std::make_shared<std::atomic<bool>>(false);
+    answer = [upstream_closed](Peer& peer, const std::string&) {
+        *upstream_closed = peer.at_end();
         return false;
     };
     world.start();
@@ -154,6 +155,9 @@ TEST_F(HostileTest, AClientThatResetsBeforeTheAnswerEndsItsRequestAndOwesIt) {
     for (int i = 0; i < 2000 && world.gateway->stats().connections_open > 0; ++i)
         std::this_thread::sleep_for(milliseconds(1));
     EXPECT_EQ(world.gateway->stats().connections_open, 0U);
+    for (int i = 0; i < 2000 && !*upstream_closed; ++i)
+        std::this_thread::sleep_for(milliseconds(1));
+    EXPECT_TRUE(*upstream_closed);
 }
 
 TEST_F(HostileTest, AClientThatResetsDuringASilentAnswerEndsItAndOwesIt) {
