@@ -64,6 +64,25 @@ begin
     end if;
 end $$;
 
+-- Moves money between the treasury and a wallet: into it where the amount is above zero, out of it below. The caller
+-- holds the wallet's lock, and has seen that what it takes is there.
+create function nomiqon.internal_treasury_transfer(p_agent text, p_kind text, p_amount bigint, p_reference text)
+returns void language plpgsql set search_path = pg_catalog, nomiqon, pg_temp
+as $$
+begin
+    if exists (select from nomiqon.wallets w where w.agent_id = p_agent
+               and w.balance::numeric + p_amount > 9223372036854775807) then
+        perform nomiqon.internal_fail('NQ422', 'the wallet can''t hold so much', '/amount');
+    end if;
+    update nomiqon.wallets set balance = balance + p_amount, funded = funded or p_amount > 0 where agent_id = p_agent;
+    perform nomiqon.internal_journal(
+        p_agent, p_kind, case when p_amount > 0 then 'treasury' else 'wallet' end,
+        case when p_amount > 0 then 'wallet' else 'treasury' end, abs(p_amount), null, p_reference, nomiqon.internal_now());
+    if p_amount > 0 then
+        perform nomiqon.internal_wake(p_agent);
+    end if;
+end $$;
+
 -- What a terminated agent's wallet still has goes back to the treasury once nothing is held. The caller holds the
 -- wallet's lock.
 create function nomiqon.internal_return_funds(p_agent text, p_at timestamptz)
@@ -178,7 +197,7 @@ begin
     v_now := nomiqon.internal_now();  -- once nobody else can be at these agents' rows
     v_today := (v_now at time zone 'UTC')::date;
     v_epoch := extract(epoch from v_now);
-    v_at := (v_epoch * 1000000)::bigint;
+    v_at := nomiqon.internal_micros(v_now);
 
     select array_agg(row(u.agent, w.balance, w.reserved, w.spent, w.exposed, w.chain_seq, w.chain_seq, w.chain_hash,
                          w.waiting_until, w.waiting_until, coalesce(d.spent, 0), coalesce(d.reserved, 0), h.status,

@@ -457,16 +457,9 @@ begin
     end if;
 
     perform nomiqon.internal_lock_agent(p_args ->> 'agent', true);
-    if exists (select from nomiqon.wallets w where w.agent_id = v_agent.agent_id
-               and w.balance::numeric + v_amount > 9223372036854775807) then
-        perform nomiqon.internal_fail('NQ422', 'the wallet can''t hold so much', '/amount');
-    end if;
     insert into nomiqon.funding_references (agent_id, reference, amount)
     values (v_agent.agent_id, p_args ->> 'reference', v_amount);
-    update nomiqon.wallets set balance = balance + v_amount, funded = true where agent_id = v_agent.agent_id;
-    perform nomiqon.internal_journal(v_agent.agent_id, 'fund', 'treasury', 'wallet', v_amount, null,
-                                     p_args ->> 'reference', nomiqon.internal_now());
-    perform nomiqon.internal_wake(v_agent.agent_id);
+    perform nomiqon.internal_treasury_transfer(v_agent.agent_id, 'fund', v_amount, p_args ->> 'reference');
     return nomiqon.internal_done(p_args, nomiqon.internal_agent(v_agent.agent_id));
 end $$;
 

@@ -219,7 +219,6 @@ declare
     v_agent nomiqon.agents;
     v_wallet nomiqon.wallets;
     v_amount bigint := (p_args ->> 'amount')::bigint;
-    v_now timestamptz;
     v_answer jsonb := nomiqon.internal_begin(p_args);
 begin
     if v_answer is not null then
@@ -227,22 +226,10 @@ begin
     end if;
     v_agent := nomiqon.internal_lock_agent(p_args ->> 'agent', true);
     select w.* into v_wallet from nomiqon.wallets w where w.agent_id = v_agent.agent_id;
-    if v_wallet.balance::numeric + v_amount > 9223372036854775807 then
-        perform nomiqon.internal_fail('NQ422', 'the wallet can''t hold so much', '/amount');
-    end if;
     if v_amount < 0 and v_wallet.balance::numeric - v_wallet.reserved + v_amount < 0 then
         perform nomiqon.internal_fail('NQ409', format('only %s USDC are available; what is held can''t be taken',
             nomiqon.internal_usdc(greatest(v_wallet.balance::numeric - v_wallet.reserved, 0))), '/amount');
     end if;
-    v_now := nomiqon.internal_now();
-    perform nomiqon.internal_journal(
-        v_agent.agent_id, 'adjust', case when v_amount > 0 then 'treasury' else 'wallet' end,
-        case when v_amount > 0 then 'wallet' else 'treasury' end, abs(v_amount), null, p_args ->> 'reason', v_now);
-    update nomiqon.wallets
-    set balance = balance + v_amount, funded = funded or v_amount > 0
-    where agent_id = v_agent.agent_id;
-    if v_amount > 0 then
-        perform nomiqon.internal_wake(v_agent.agent_id);
-    end if;
+    perform nomiqon.internal_treasury_transfer(v_agent.agent_id, 'adjust', v_amount, p_args ->> 'reason');
     return nomiqon.internal_done(p_args, nomiqon.internal_agent(v_agent.agent_id));
 end $$;

@@ -111,14 +111,19 @@ std::string ArrayReader::text() {
     return {};
 }
 
-std::optional<std::string> ArrayReader::text_or_null() {
+// A member that is null is taken; any other is left where it is, for who knows what it is.
+bool ArrayReader::take_null_member() {
     const bool was_first = first_;
     const auto before = rest_;
     begin_member();
-    if (take_null()) return std::nullopt;
-    if (!ok_) return std::nullopt;
+    if (take_null() || !ok_) return true;
     first_ = was_first;
     rest_ = before;
+    return false;
+}
+
+std::optional<std::string> ArrayReader::text_or_null() {
+    if (take_null_member()) return std::nullopt;
     return text();
 }
 
@@ -139,13 +144,7 @@ std::int64_t ArrayReader::integer() {
 }
 
 std::optional<std::int64_t> ArrayReader::integer_or_null() {
-    const bool was_first = first_;
-    const auto before = rest_;
-    begin_member();
-    if (take_null()) return std::nullopt;
-    if (!ok_) return std::nullopt;
-    first_ = was_first;
-    rest_ = before;
+    if (take_null_member()) return std::nullopt;
     return integer();
 }
 

@@ -30,6 +30,7 @@ class ArrayReader {
     bool skip(std::string_view expected);
     void begin_member();
     bool take_null();
+    bool take_null_member();  ///< true, too, where the line is malformed
     char escaped();
     void fail();
 

@@ -143,7 +143,6 @@ void Batcher::deliver(Batch batch, const BatchAnswer& answers, Steady::time_poin
     for (const EndOutcome outcome : answers.endings) {
         counters_.ended += outcome == EndOutcome::ended ? 1 : 0;
         counters_.corrected += outcome == EndOutcome::corrected ? 1 : 0;
-        counters_.ended_before += outcome == EndOutcome::already_ended ? 1 : 0;
     }
     for (const EndCommand& ending : batch.endings)
         open_.erase(ending.transaction);
@@ -160,9 +159,7 @@ void Batcher::deliver(Batch batch, const BatchAnswer& answers, Steady::time_poin
 }
 
 void Batcher::batch_is_over() {
-    // A batch that was split comes back in parts.
-    if (under_way_ > 0) --under_way_;
-    if (under_way_ == 0) freed_meanwhile_.clear();
+    if (--under_way_ == 0) freed_meanwhile_.clear();
 }
 
 // No more of one agent than its share, or it would keep others from waiting.
@@ -221,6 +218,7 @@ std::vector<Batch> Batcher::split(Batch batch) {
         singles.emplace_back().endings.push_back(std::move(ending));
     for (ReserveRequest& request : batch.requests)
         singles.emplace_back().requests.push_back(std::move(request));
+    under_way_ += singles.size() - 1;
     return singles;
 }
 

@@ -66,7 +66,7 @@ class Batcher {
         std::size_t batch = 128;   ///< requests, and endings, in one transaction
     };
     struct Counters {
-        std::uint64_t reserved = 0, refused = 0, ended = 0, corrected = 0, ended_before = 0;
+        std::uint64_t reserved = 0, refused = 0, ended = 0, corrected = 0;
         std::uint64_t overloaded = 0, unavailable = 0;
     };
     explicit Batcher(Limits limits) : limits_(limits), queue_(limits.queue) {}
@@ -99,7 +99,7 @@ class Batcher {
     /// expire with the lease.
     void reject(const Batch& batch);
     /// Each of the batch's endings and requests alone, when one of them made the database refuse all.
-    [[nodiscard]] static std::vector<Batch> split(Batch batch);
+    [[nodiscard]] std::vector<Batch> split(Batch batch);
     /// Answers everything that waits `unavailable`; answers how many endings are left over.
     std::size_t close();
 

@@ -211,7 +211,12 @@ void Worker::run_batch(Batch batch) {
                 }
             }
             if (described.failure == Failure::statement && batch.size() > 1) {
-                for (Batch& single : Batcher::split(std::move(batch)))
+                std::vector<Batch> singles;
+                {
+                    const std::scoped_lock lock{mutex_};
+                    singles = batcher_.split(std::move(batch));
+                }
+                for (Batch& single : singles)
                     run_batch(std::move(single));
                 return;
             }
