@@ -13,11 +13,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +23,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sockets.h"
+#include "watched.h"
 
 namespace {
 
@@ -52,31 +50,6 @@ struct Options {
     double seconds = 2;
     std::vector<std::string> watch;  // name:pid,pid,…
 };
-
-struct Watched {
-    std::string name;
-    std::vector<std::string> pids;
-    double at_begin = 0;
-};
-
-/// User and system time, all threads (proc(5)).
-double cpu_seconds(const std::string& pid) {
-    std::ifstream file("/proc/" + pid + "/stat");
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    const auto name_end = text.rfind(')');
-    if (name_end == std::string::npos) return 0;
-    std::istringstream rest(text.substr(name_end + 1));
-    const std::vector<std::string> fields{std::istream_iterator<std::string>(rest), {}};
-    return static_cast<double>(std::stoull(fields.at(11)) + std::stoull(fields.at(12))) /
-           static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
-
-double cpu_seconds(const Watched& watched) {
-    double sum = 0;
-    for (const auto& pid : watched.pids)
-        sum += cpu_seconds(pid);
-    return sum;
-}
 
 struct Client {
     enum class State : std::uint8_t { closed, connecting, opening, open, head, body };
@@ -139,14 +112,8 @@ Load::Load(Options options)
     const std::string host = absolute ? options_.authority : tunnel ? options_.connect : options_.target;
     request_ = "GET " + (absolute ? "http://" + host : "") + options_.path + " HTTP/1.1\r\nHost: " + host +
                "\r\nUser-Agent: bench\r\nAccept: */*\r\n" + (tunnel ? "" : credential) + "\r\n";
-    for (const auto& text : options_.watch) {
-        const auto colon = text.find(':');
-        Watched watched{.name = text.substr(0, colon), .pids = {}};
-        std::istringstream pids(text.substr(colon + 1));
-        for (std::string pid; std::getline(pids, pid, ',');)
-            watched.pids.push_back(pid);
-        watched_.push_back(std::move(watched));
-    }
+    for (const auto& text : options_.watch)
+        watched_.push_back(parse_watched(text));
 }
 
 nlohmann::json Load::run() {

@@ -1,4 +1,4 @@
-"""The processes of bench/proxy on loopback: origin, HAProxy, gateway, load. Each is ended by its own pid."""
+"""The processes of the benchmarks on loopback: origin, HAProxy, gateway, load. Each is ended by its own pid."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "origin.bench.example"
 PRICE = "0.000001"
-MOST_TUNNELS = 8_000
+MOST_CONNECTIONS = 8_000
 
 
 class BenchError(Exception):
@@ -73,6 +73,9 @@ class Process:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
             raise BenchError(f"{self.log.stem} ended with {self.child.returncode}:\n{tail}")
 
+    def resident_kib(self):
+        return resident_kib(self.pid)
+
     def stop(self, seconds=40):
         if self.child.poll() is not None:
             return
@@ -90,8 +93,10 @@ def accepts(port):
 
 
 class Origin(Process):
-    def __init__(self, bin_dir, directory):
-        super().__init__([program("bench_origin", bin_dir)], directory / "origin.log", stdout=subprocess.PIPE,
+    """Says its port when it listens."""
+
+    def __init__(self, bin_dir, directory, name="bench_origin", *arguments):
+        super().__init__([program(name, bin_dir), *arguments], directory / "origin.log", stdout=subprocess.PIPE,
                          text=True)
         self.port = int(self.child.stdout.readline() or 0)
         self.check()
@@ -109,10 +114,10 @@ class HAProxy(Process):
         config = directory / "haproxy.cfg"
         config.write_text(f"""global
     nbthread {threads}
-    maxconn {MOST_TUNNELS}
+    maxconn {MOST_CONNECTIONS}
 defaults
     mode tcp
-    maxconn {MOST_TUNNELS}
+    maxconn {MOST_CONNECTIONS}
     timeout connect 5s
     timeout client 10m
     timeout server 10m
@@ -131,23 +136,22 @@ listen bench
 class Gateway(Process):
     """With its private PostgreSQL, and one agent that has a session token and money for years."""
 
-    def __init__(self, bin_dir, directory, threads, origin_port):
+    def __init__(self, bin_dir, directory, threads, origin_port, routes, **config):
         self.nomiqon = program("nomiqon", bin_dir)
         self.directory = directory
         self.port, self.admin_port = free_port(), free_port()
-        config = directory / "gateway.json"
-        config.write_text(json.dumps({
-            "proxy": {"threads": threads},
-            "upstream": {"allowPrivate": ["127.0.0.0/8"],
-                         "resolve": {f"{HOST}:{port}": f"127.0.0.1:{origin_port}" for port in (80, 443)}},
-            "routes": [{"host": HOST, "mode": "tunnel", "raw": True,
-                        "price": {"perConnection": PRICE, "perRequest": PRICE}}],
-        }))
-        super().__init__([program("nomiqon-gateway", bin_dir), "--config", config, "--data-dir", directory / "data",
+        hosts = [route["host"] for route in routes]
+        upstream = {"allowPrivate": ["127.0.0.0/8"],
+                    "resolve": {f"{host}:{port}": f"127.0.0.1:{origin_port}" for host in hosts for port in (80, 443)},
+                    **config.pop("upstream", {})}
+        file = directory / "gateway.json"
+        file.write_text(json.dumps({"proxy": {"threads": threads}, "upstream": upstream, "routes": routes, **config}))
+        super().__init__([program("nomiqon-gateway", bin_dir), "--config", file, "--data-dir", directory / "data",
                           "--proxy-listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin_port}"],
                          directory / "gateway.log")
         wait_until(self.is_up, 90, "the gateway's readiness")
-        self.command("agents", "create", "bench", "--allow", HOST, "--fund", "1000000")
+        self.command("agents", "create", "bench", *(word for host in hosts for word in ("--allow", host)), "--fund",
+                     "1000000")
         self.token = self.command("token", "mint", "--agent", "bench", "--use", "session", "--max", "1000000",
                                   "--ttl", "12h").split()[-1]
 
@@ -173,7 +177,9 @@ class Gateway(Process):
 
 
 class Stand:
-    """All of it, for one `with`."""
+    """All of it, for one `with`. What it consists of is said by `start`, `way`, `process` and `LOAD`."""
+
+    LOAD = "bench_load"
 
     def __init__(self, bin_dir, directory, threads):
         self.bin_dir, self.directory, self.threads = bin_dir, directory, threads
@@ -181,9 +187,7 @@ class Stand:
 
     def __enter__(self):
         try:
-            self.origin = self._keep(Origin(self.bin_dir, self.directory))
-            self.haproxy = self._keep(HAProxy(self.directory, self.threads, self.origin.port))
-            self.gateway = self._keep(Gateway(self.bin_dir, self.directory, self.threads, self.origin.port))
+            self.start()
         except BaseException:
             self.__exit__()
             raise
@@ -193,25 +197,18 @@ class Stand:
         for process in reversed(self.processes):
             process.stop()
 
-    def _keep(self, process):
+    def keep(self, process):
         self.processes.append(process)
         return process
 
-    def way(self, name):
-        """The load's arguments for one way to the origin."""
-        if name == "direct":
-            return ["--target", f"127.0.0.1:{self.origin.port}"]
-        if name == "haproxy":
-            return ["--target", f"127.0.0.1:{self.haproxy.port}", "--watch", f"proxy:{self.haproxy.pid}"]
+    def watch_gateway(self):
         database = ",".join(str(pid) for pid in self.gateway.database_pids())
-        watched = ["--watch", f"proxy:{self.gateway.pid}", "--watch", f"database:{database}",
-                   "--proxy-authorization", f"Bearer {self.gateway.token}"]
-        form = ["--connect", f"{HOST}:443"] if name == "tunnel" else ["--absolute", HOST]
-        return ["--target", f"127.0.0.1:{self.gateway.port}", *form, *watched]
+        return ["--watch", f"proxy:{self.gateway.pid}", "--watch", f"database:{database}",
+                "--proxy-authorization", f"Bearer {self.gateway.token}"]
 
-    def load(self, task, way, seconds=1.0, connections=64, size=100):
-        command = [program("bench_load", self.bin_dir), task, *self.way(way), "--connections", str(connections),
-                   "--seconds", str(seconds), "--path", f"/{size}"]
+    def load(self, task, way, seconds=1.0, connections=64, path="/100"):
+        command = [program(self.LOAD, self.bin_dir), *self.task(task), *self.way(way), "--connections",
+                   str(connections), "--seconds", str(seconds), *(["--path", path] if path else [])]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL,
                               timeout=seconds + 90)
         for process in self.processes:
@@ -221,25 +218,51 @@ class Stand:
             raise BenchError(f"{task} {way} with {connections} connections: {said or done.stderr.strip()}")
         return json.loads(done.stdout)
 
-    def idle_kib(self, way, tunnels, settle_seconds):
-        """Resident memory that one idle tunnel takes, in KiB, of the proxy's own process."""
-        process = self.haproxy if way == "haproxy" else self.gateway
+    def task(self, name):
+        return [name]
+
+    def idle_kib(self, way, connections, settle_seconds):
+        """Resident memory that one idle connection takes, in KiB, of the proxy's own processes."""
+        process = self.process(way)
         self.load("churn", way, seconds=0.5, connections=4)  # so that code and first buffers are there before
         time.sleep(settle_seconds)
-        before = resident_kib(process.pid)
-        command = [program("bench_load", self.bin_dir), "idle", *self.way(way), "--connections", str(tunnels)]
+        before = process.resident_kib()
+        command = [program(self.LOAD, self.bin_dir), "idle", *self.way(way), "--connections", str(connections)]
         holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             opened = json.loads(holder.stdout.readline() or '{"errors": 1, "first_error": "the load ended"}')
             if opened["errors"]:
-                raise BenchError(f"{tunnels} idle tunnels through {way}: {opened['first_error']}")
+                raise BenchError(f"{connections} idle connections through {way}: {opened['first_error']}")
             time.sleep(settle_seconds)
-            after = resident_kib(process.pid)
+            after = process.resident_kib()
             said, _ = holder.communicate("", timeout=30)
         finally:
             holder.kill()
             holder.wait()
         still_open = json.loads(said)["still_open"]
-        if still_open != tunnels:
-            raise BenchError(f"only {still_open} of {tunnels} idle tunnels through {way} were still open")
-        return (after - before) / tunnels
+        if still_open != connections:
+            raise BenchError(f"only {still_open} of {connections} idle connections through {way} were still open")
+        return (after - before) / connections
+
+
+class ProxyStand(Stand):
+    """Of bench/proxy."""
+
+    def start(self):
+        self.origin = self.keep(Origin(self.bin_dir, self.directory))
+        self.haproxy = self.keep(HAProxy(self.directory, self.threads, self.origin.port))
+        self.peer_version = f"HAProxy {self.haproxy.version}"
+        route = {"host": HOST, "mode": "tunnel", "raw": True, "price": {"perConnection": PRICE, "perRequest": PRICE}}
+        self.gateway = self.keep(Gateway(self.bin_dir, self.directory, self.threads, self.origin.port, [route]))
+
+    def process(self, way):
+        return self.haproxy if way == "haproxy" else self.gateway
+
+    def way(self, name):
+        """The load's arguments for one way to the origin."""
+        if name == "direct":
+            return ["--target", f"127.0.0.1:{self.origin.port}"]
+        if name == "haproxy":
+            return ["--target", f"127.0.0.1:{self.haproxy.port}", "--watch", f"proxy:{self.haproxy.pid}"]
+        form = ["--connect", f"{HOST}:443"] if name == "tunnel" else ["--absolute", HOST]
+        return ["--target", f"127.0.0.1:{self.gateway.port}", *form, *self.watch_gateway()]

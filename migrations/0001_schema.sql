@@ -153,6 +153,7 @@ create table nomiqon.endings (
     overrun         boolean not null,
     reason          text,                       -- of a release: why nothing was sent; `expired`: its gateway was gone
     model           text,                       -- that the answer named
+    basis           text,                       -- how the amount was computed: the price book's version, what was used
     ended_at        timestamptz not null,
     primary key (agent_id, transaction_id, day),
     check (amount >= 0 and ending in ('settled', 'released'))
@@ -166,9 +167,17 @@ create table nomiqon.corrections (
     amount          bigint not null check (amount >= 0),
     reason          text,
     model           text,
+    basis           text,
     corrected_at    timestamptz not null,
     primary key (agent_id, transaction_id, day)
 ) partition by range (day);
+
+-- The price books that a `basis` names, so that every charge can be computed again.
+create table nomiqon.price_books (
+    version         text collate "C" primary key,   -- `pb_` and the beginning of the document's SHA-256
+    document        text not null,
+    kept_at         timestamptz not null
+);
 
 create table nomiqon.refusals (
     agent_id        text collate "C" not null,
@@ -274,7 +283,7 @@ do $$
 begin
     perform nomiqon.internal_make_append_only(name)
     from unnest(array['reservations', 'endings', 'corrections', 'transfers', 'refusals', 'policies',
-                      'funding_references']) name;
+                      'funding_references', 'price_books']) name;
 end $$;
 
 -- Partitions -----------------------------------------------------------------------------------------------------------

@@ -24,12 +24,42 @@ as $$
                    where t.agent_id = p_agent and t.caid = p_caid and t.exp = p_exp and t.jti = p_jti and not t.session)
 $$;
 
+-- What an agent could reserve at this moment with a token: the least of its wallet, its caps, its limit for a request,
+-- and what is left of the token; never below 0. Reads only, and promises nothing.
+create function nomiqon.affordable(p_agent text, p_caid text, p_exp bigint, p_jti text, p_token_max bigint)
+returns bigint
+language sql stable security definer set search_path = pg_catalog, nomiqon, pg_temp
+as $$
+    select greatest(0, least(
+        w.balance - w.reserved,
+        h.max_per_request,
+        h.daily_cap - coalesce(d.spent + d.reserved, 0),
+        h.total_cap - w.spent - w.reserved,
+        p_token_max - coalesce(t.spent + t.reserved, 0)))
+    from nomiqon.wallets w
+    join nomiqon.agents h on h.agent_id = w.agent_id
+    left join nomiqon.agent_days d
+         on d.agent_id = w.agent_id and d.day = (nomiqon.internal_now() at time zone 'UTC')::date
+    left join nomiqon.tokens t
+         on t.agent_id = w.agent_id and t.caid = p_caid and t.exp = p_exp and t.jti = p_jti
+    where w.agent_id = p_agent
+$$;
+
+-- Keeps a price book under its version, so that what was charged by it can be computed again.
+create function nomiqon.keep_price_book(p_version text, p_document text) returns void
+language sql security definer set search_path = pg_catalog, nomiqon, pg_temp
+as $$
+    insert into nomiqon.price_books (version, document, kept_at)
+    values (p_version, p_document, nomiqon.internal_now())
+    on conflict do nothing
+$$;
+
 -- The chain ------------------------------------------------------------------------------------------------------------
 
 -- Every transfer is a line, a JSON array, and its hash is SHA-256 over the hash before it and the line. docs/audit.md
 -- has the lines' members; nomiqon.internal_lines (0005_audit.sql) builds them again from what is stored.
 create function nomiqon.internal_micros(p_time timestamptz) returns bigint
-language sql immutable parallel safe
+language sql stable parallel safe  -- not immutable, which extract isn't: then it would not be inlined, and cost 25 µs
 as $$ select (extract(epoch from p_time) * 1000000)::bigint $$;
 
 -- Writes one movement that is no reservation's. The caller holds the wallet's lock, and changes the balance itself.
@@ -104,24 +134,25 @@ end $$;
 
 -- EndCommand and ReserveCommand of ledger.h, as a batch carries them. `agent` is a place in the batch's list of agents.
 create type nomiqon.end_command as (
-    agent integer, transaction text, day date, ending text, cost bigint, unknown boolean, reason text, model text);
+    agent integer, transaction text, day date, ending text, cost bigint, unknown boolean, reason text, model text,
+    basis text);
 create type nomiqon.reserve_command as (
-    agent integer, transaction text, request text, caid text, version integer, decision text, bound bigint,
-    typical bigint, overrun_limit bigint, wait_ms integer, token text, jti text, exp bigint, session boolean,
-    token_max bigint, shared integer, ref text, scheme text, host text, port integer, method text, model text);
+    agent integer, shared integer, wait_ms integer, transaction text, request text, caid text, version integer,
+    decision text, bound bigint, typical bigint, overrun_limit bigint, token text, jti text, exp bigint, session boolean,
+    token_max bigint, ref text, scheme text, host text, port integer, method text, model text);
 
 -- What becomes of one: what there is to write, and what there is to answer.
 create type nomiqon.end_result as (
     outcome text, cost bigint, held bigint, provider text, seq bigint, hash bytea, rest_hash bytea);
-create type nomiqon.reserve_result as (
-    held bigint, seq bigint, hash bytea, burnt boolean, code text, cap text, cap_limit bigint, cap_spent bigint,
-    cap_reserved bigint);
+create type nomiqon.refuse_result as (
+    n integer, burnt boolean, code text, cap text, cap_limit bigint, cap_spent bigint, cap_reserved bigint);
 
 -- An agent's rows, while a batch works on them.
 create type nomiqon.agent_state as (
     agent_id text, balance bigint, reserved bigint, spent bigint, exposed bigint, seq bigint, seq_before bigint,
-    hash bytea, waiting timestamptz, waiting_before timestamptz, day_spent bigint, day_reserved bigint, status text,
-    frozen boolean, version integer, daily_cap bigint, total_cap bigint, max_per_request bigint);
+    hash bytea, waiting timestamptz, waiting_before timestamptz, has_day boolean, day_spent bigint, day_reserved bigint,
+    status text, frozen boolean, version integer, daily_cap bigint, total_cap bigint, max_per_request bigint,
+    line text);  -- what all of its lines of now have after their number: agent, day, time
 
 -- One batch of a gateway's work in one transaction: first the endings, which give money back, then the requests, which
 -- may need it. A row for each, in order.
@@ -155,10 +186,11 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_has
 as $$
 #variable_conflict use_column
 declare
-    v_now timestamptz := nomiqon.internal_now();
+    v_now timestamptz;
     v_today date;
-    v_at bigint;                  -- now, in microseconds
     v_epoch numeric;
+    v_has_lease boolean;
+    v_has_days boolean;           -- of today, all of the agents
     q record;                     -- the ending or the request at hand
     n integer;                    -- its place
     s nomiqon.agent_state[];      -- the agents, by place in p_agents,
@@ -166,10 +198,12 @@ declare
     a nomiqon.agent_state;        -- and its state
 
     -- Rows are cast where they are made: plpgsql would convert a record to its type by way of text.
-    -- As long as the batch from the start: an array that is empty would begin at the first place that is written.
-    e nomiqon.end_result[] := array_fill(row('not_found', null, null, null, null, null, null)::nomiqon.end_result,
-                                         array[cardinality(p_endings)]);
-    r nomiqon.reserve_result[] := array_fill(null::nomiqon.reserve_result, array[cardinality(p_requests)]);
+    e nomiqon.end_result[];
+    -- By place in p_requests: of those that were reserved. An array has null where nothing was written.
+    r_held bigint[]; r_seq bigint[]; r_hash bytea[];
+    r_burnt integer[] := '{}';    -- the places of those that were refused and burnt their token
+    f integer := 0;
+    f_refused nomiqon.refuse_result[];
     -- Changes of other days than today, and of session tokens.
     c integer := 0;
     c_agent text[]; c_day date[]; c_spent bigint[]; c_reserved bigint[];
@@ -178,62 +212,86 @@ declare
     -- Tokens that several of the requests carry, by the place of the first.
     g_session boolean[]; g_spent bigint[]; g_reserved bigint[];
 
+    v_ending_days date[];
     v_ending_day date;
     v_change bigint; v_held bigint; v_room bigint;
     v_code text; v_cap text;
     v_token_spent bigint; v_token_reserved bigint;
     v_hash bytea; v_rest_hash bytea;
 begin
-    -- A gateway whose lease has lapsed may not reserve: others take its open reservations for dead.
-    if cardinality(p_requests) > 0 and not exists (
-            select from nomiqon.gateways g where g.gateway_id = p_gateway and g.lease_until > v_now) then
-        raise exception 'the lease of this gateway has lapsed' using errcode = 'NQ001';
-    end if;
-
     -- One lock order for everybody: by agent, and the union of both lists at once. Locked in one statement, read in
     -- later ones: rows that are joined in a locking statement come from its older snapshot.
     perform from nomiqon.wallets l where l.agent_id = any (p_agents) order by l.agent_id for update;
 
     v_now := nomiqon.internal_now();  -- once nobody else can be at these agents' rows
-    v_today := (v_now at time zone 'UTC')::date;
-    v_epoch := extract(epoch from v_now);
-    v_at := nomiqon.internal_micros(v_now);
-
-    select array_agg(row(u.agent, w.balance, w.reserved, w.spent, w.exposed, w.chain_seq, w.chain_seq, w.chain_hash,
-                         w.waiting_until, w.waiting_until, coalesce(d.spent, 0), coalesce(d.reserved, 0), h.status,
-                         h.frozen, h.policy_version, h.daily_cap, h.total_cap, h.max_per_request)::nomiqon.agent_state
+    -- One statement for all that there is to read of them: each costs a batch some 20 µs, an assignment up to 7.
+    select (v_now at time zone 'UTC')::date, extract(epoch from v_now),
+           exists (select from nomiqon.gateways g where g.gateway_id = p_gateway and g.lease_until > v_now),
+           bool_and(d.day is not null),
+           array_agg(row(u.agent, w.balance, w.reserved, w.spent, w.exposed, w.chain_seq, w.chain_seq, w.chain_hash,
+                         w.waiting_until, w.waiting_until, d.day is not null, coalesce(d.spent, 0),
+                         coalesce(d.reserved, 0), h.status, h.frozen, h.policy_version, h.daily_cap, h.total_cap,
+                         h.max_per_request,
+                         rtrim(', ' || substr(json_build_array(u.agent, (v_now at time zone 'UTC')::date,
+                                                               nomiqon.internal_micros(v_now))::text, 2), ']')
+                        )::nomiqon.agent_state
                      order by u.place)
-    into s
+    into v_today, v_epoch, v_has_lease, v_has_days, s
     from unnest(p_agents) with ordinality u(agent, place)
     left join nomiqon.wallets w on w.agent_id = u.agent
     left join nomiqon.agents h on h.agent_id = w.agent_id
-    left join nomiqon.agent_days d on d.agent_id = w.agent_id and d.day = v_today;
+    left join nomiqon.agent_days d on d.agent_id = w.agent_id and d.day = (v_now at time zone 'UTC')::date;
+
+    -- A gateway whose lease has lapsed may not reserve: others take its open reservations for dead.
+    if not v_has_lease and cardinality(p_requests) > 0 then
+        raise exception 'the lease of this gateway has lapsed' using errcode = 'NQ001';
+    end if;
 
     -- Endings ----------------------------------------------------------------------------------------------------------
     if cardinality(p_endings) > 0 then
+        -- As long as the batch from the start: an array that is empty would begin at the first place that is written.
+        e := array_fill(row('not_found', null, null, null, null, null, null)::nomiqon.end_result,
+                        array[cardinality(p_endings)]);
+        select array_agg(distinct u.day order by u.day) into v_ending_days from unnest(p_endings) u;
         -- One whose reservation's answer was lost doesn't know its day.
-        if exists (select from unnest(p_endings) u where u.day is null) then
+        if array_position(v_ending_days, null) is not null then
             select array_agg(row(u.agent, u.transaction, coalesce(u.day, (
                                      select o.day from nomiqon.reservations o
                                      where o.agent_id = p_agents[u.agent] and o.transaction_id = u.transaction
-                                     limit 1)), u.ending, u.cost, u.unknown, u.reason, u.model)::nomiqon.end_command
+                                     limit 1)), u.ending, u.cost, u.unknown, u.reason, u.model, u.basis)::nomiqon.end_command
                              order by u.n)
             into p_endings
-            from unnest(p_endings) with ordinality u(agent, transaction, day, ending, cost, unknown, reason, model, n);
+            from unnest(p_endings) with ordinality
+                 u(agent, transaction, day, ending, cost, unknown, reason, model, basis, n);
+            v_ending_days := array(select distinct u.day from unnest(p_endings) u where u.day is not null order by u.day);
         end if;
-        for v_ending_day in select distinct u.day from unnest(p_endings) u where u.day is not null order by u.day loop
+        foreach v_ending_day in array v_ending_days loop
             -- A pinned plan that knows all partitions and reads one. Planning anew for the one partition costs more
             -- (0.3 ms) than locking all of them does, up to some 700 (measured); docs/operations.md on their number.
             -- Settled as unknown means in full: the most that it can have cost, which the database knows.
             for q in
-                select u.n, u.agent, u.ending, u.unknown, u.reason, u.model, u.transaction, o.amount as held,
-                       case when u.ending = 'released' then 0 when u.unknown then greatest(o.bound, u.cost)
-                            else u.cost end as cost,
+                select u.n, u.agent, u.ending, u.unknown, u.reason, u.model, u.basis, u.transaction, o.amount as held, c.cost,
                        o.bound - o.amount as exposed, 'provider:' || o.host as provider, o.caid, o.token_id,
-                       o.token_exp, o.token_session, b.amount as booked, b.reason as booked_reason
-                from unnest(p_endings) with ordinality u(agent, transaction, day, ending, cost, unknown, reason, model, n)
+                       o.token_exp, o.token_session, b.amount as booked, b.reason as booked_reason,
+                       -- The lines, but for their beginning: the movement that tells the ending, …
+                       substr(json_build_array(
+                           'held', case when u.ending = 'settled' then 'provider:' || o.host else 'wallet' end,
+                           case when u.ending = 'settled' then least(c.cost, o.amount) else o.amount end,
+                           u.transaction, null, u.ending, c.cost, u.unknown,
+                           u.ending = 'settled' and c.cost > o.amount, u.reason, u.model, u.basis, v_ending_day)::text, 2)
+                           as line,
+                       -- … and the rest of what was held, or what is due beyond it.
+                       case when u.ending = 'settled' and c.cost <> o.amount then substr(json_build_array(
+                           case when c.cost < o.amount then 'held' else 'wallet' end,
+                           case when c.cost < o.amount then 'wallet' else 'provider:' || o.host end,
+                           abs(c.cost - o.amount), u.transaction, null)::text, 2) end as rest_line
+                from unnest(p_endings) with ordinality
+                     u(agent, transaction, day, ending, cost, unknown, reason, model, basis, n)
                 join nomiqon.reservations o
                      on o.agent_id = p_agents[u.agent] and o.transaction_id = u.transaction and o.day = v_ending_day
+                cross join lateral (
+                    select case when u.ending = 'released' then 0 when u.unknown then greatest(o.bound, u.cost)
+                                else u.cost end as cost) c
                 left join nomiqon.endings b
                      on b.agent_id = o.agent_id and b.transaction_id = o.transaction_id and b.day = v_ending_day
                 where u.day = v_ending_day
@@ -255,24 +313,13 @@ begin
                     a.balance := a.balance - v_change;
                     a.exposed := a.exposed - q.exposed;
                     a.seq := a.seq + 1;
-                    -- The movement that tells the ending, …
-                    if q.ending = 'settled' then
-                        v_hash := sha256(a.hash || convert_to(json_build_array(
-                            'settle', a.seq, a.agent_id, v_today, v_at, 'held', q.provider, least(v_change, v_held),
-                            q.transaction, null, 'settled', v_change, q.unknown, v_change > v_held, q.reason, q.model,
-                            v_ending_day)::text, 'UTF8'));
-                    else
-                        v_hash := sha256(a.hash || convert_to(json_build_array(
-                            'release', a.seq, a.agent_id, v_today, v_at, 'held', 'wallet', v_held, q.transaction, null,
-                            'released', v_change, q.unknown, false, q.reason, q.model, v_ending_day)::text, 'UTF8'));
-                    end if;
-                    -- … and the rest of what was held, or what is due beyond it.
-                    if v_change <> v_held and q.ending = 'settled' then
-                        v_rest_hash := sha256(v_hash || convert_to(json_build_array(
-                            case when v_change < v_held then 'release' else 'settle' end, a.seq + 1, a.agent_id, v_today,
-                            v_at, case when v_change < v_held then 'held' else 'wallet' end,
-                            case when v_change < v_held then 'wallet' else q.provider end,
-                            abs(v_change - v_held), q.transaction, null)::text, 'UTF8'));
+                    v_hash := sha256(a.hash || convert_to(concat(
+                        case q.ending when 'settled' then '["settle", ' else '["release", ' end, a.seq, a.line, ', ', q.line),
+                        'UTF8'));
+                    if q.rest_line is not null then
+                        v_rest_hash := sha256(v_hash || convert_to(concat(
+                            case when v_change < v_held then '["release", ' else '["settle", ' end, a.seq + 1, a.line,
+                            ', ', q.rest_line), 'UTF8'));
                     end if;
                     e[n] := row('ended', v_change, v_held, q.provider, a.seq, v_hash, v_rest_hash)::nomiqon.end_result;
                     if v_rest_hash is null then
@@ -295,12 +342,13 @@ begin
                     a.balance := a.balance - v_change;
                     a.seq := a.seq + 1;
                     a.hash := sha256(a.hash || convert_to(json_build_array(
-                        'correct', a.seq, a.agent_id, v_today, v_at,
+                        'correct', a.seq, a.agent_id, v_today, nomiqon.internal_micros(v_now),
                         case when v_change < 0 then q.provider else 'wallet' end,
                         case when v_change < 0 then 'wallet' else q.provider end,
-                        abs(v_change), q.transaction, null, q.cost, q.reason, q.model, v_ending_day)::text, 'UTF8'));
-                    insert into nomiqon.corrections (agent_id, day, transaction_id, amount, reason, model, corrected_at)
-                    values (a.agent_id, v_ending_day, q.transaction, q.cost, q.reason, q.model, v_now);
+                        abs(v_change), q.transaction, null, q.cost, q.reason, q.model, q.basis, v_ending_day)::text, 'UTF8'));
+                    insert into nomiqon.corrections (agent_id, day, transaction_id, amount, reason, model, basis,
+                                                     corrected_at)
+                    values (a.agent_id, v_ending_day, q.transaction, q.cost, q.reason, q.model, q.basis, v_now);
                     insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, transaction_id,
                                                    reservation_day, created_at, hash)
                     values (a.agent_id, a.seq, v_today, 'correct',
@@ -326,8 +374,8 @@ begin
                 if a.status = 'terminated' and a.reserved = 0 and a.balance > 0 then
                     a.seq := a.seq + 1;
                     a.hash := sha256(a.hash || convert_to(json_build_array(
-                        'return', a.seq, a.agent_id, v_today, v_at, 'wallet', 'treasury', a.balance, null, null)::text,
-                        'UTF8'));
+                        'return', a.seq, a.agent_id, v_today, nomiqon.internal_micros(v_now), 'wallet', 'treasury', a.balance,
+                        null, null)::text, 'UTF8'));
                     insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, created_at, hash)
                     values (a.agent_id, a.seq, v_today, 'return', 'wallet', 'treasury', a.balance, v_now, a.hash);
                     a.balance := 0;
@@ -344,17 +392,17 @@ begin
         end loop;
 
         insert into nomiqon.endings (agent_id, day, transaction_id, ending, amount, unknown, overrun, reason, model,
-                                     ended_at)
+                                     basis, ended_at)
         select p_agents[u.agent], u.day, u.transaction, u.ending, u.booked, u.unknown,
-               u.ending = 'settled' and u.booked > u.held, u.reason, u.model, v_now
-        from unnest(p_endings, e) u(agent, transaction, day, ending, cost, unknown, reason, model, outcome, booked, held,
-                                    provider, seq, hash, rest_hash)
+               u.ending = 'settled' and u.booked > u.held, u.reason, u.model, u.basis, v_now
+        from unnest(p_endings, e) u(agent, transaction, day, ending, cost, unknown, reason, model, basis, outcome, booked,
+                                    held, provider, seq, hash, rest_hash)
         where u.seq is not null;
         insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, transaction_id, reservation_day,
                                        created_at, hash)
         select p_agents[u.agent], t.seq, v_today, t.kind, t.debit, t.credit, t.amount, u.transaction, u.day, v_now, t.hash
-        from unnest(p_endings, e) u(agent, transaction, day, ending, cost, unknown, reason, model, outcome, booked, held,
-                                    provider, seq, hash, rest_hash)
+        from unnest(p_endings, e) u(agent, transaction, day, ending, cost, unknown, reason, model, basis, outcome, booked,
+                                    held, provider, seq, hash, rest_hash)
         cross join lateral (
             select u.seq, case u.ending when 'settled' then 'settle' else 'release' end, 'held',
                    case u.ending when 'settled' then u.provider else 'wallet' end,
@@ -384,23 +432,38 @@ begin
 
     -- Requests ---------------------------------------------------------------------------------------------------------
     if cardinality(p_requests) > 0 then
+        -- Most requests need no more than money: `plain` are those of which all else can be told at once.
         for q in
-            select u.*, coalesce(o.spent, 0) as token_spent, coalesce(o.reserved, 0) as token_reserved,
-                   case when d.status is null then 'spend_token_invalid'
-                        when u.exp <= v_epoch then 'spend_token_expired'
-                        -- beyond what any token may live, and what there are partitions for
-                        when u.exp > v_epoch + 172800 then 'spend_token_invalid'
-                        when o.session is not null and not (o.session and u.session) then 'spend_token_replayed' end
-                       as token_code, d.status as caid_status
+            select u.n, u.agent, u.bound, u.session, u.caid, u.exp, u.jti, u.shared, u.version, u.decision, u.typical,
+                   u.overrun_limit, u.wait_ms, u.token_max, t.*, d.status as caid_status,
+                   t.token_code is null and u.shared is null and u.typical is null and u.decision is null
+                   and d.status = 'active' and g.status = 'active' and not g.frozen and g.version = u.version
+                   and (u.bound <= g.max_per_request) is not false
+                   and (u.bound <= u.token_max - t.token_spent - t.token_reserved) is not false as plain,
+                   -- The line, but for its number and what is held.
+                   substr(json_build_array(
+                       u.transaction, null, u.request, p_gateway, u.caid, u.version, u.bound, u.overrun_limit,
+                       g.daily_cap, g.total_cap, u.token_max, u.scheme, u.host, u.port, u.method, u.model, u.ref, u.jti,
+                       u.exp, u.session, u.token)::text, 2) as line
             from unnest(p_requests) with ordinality
-                     u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms,
-                       token, jti, exp, session, token_max, shared, ref, scheme, host, port, method, model, n)
+                     u(agent, shared, wait_ms, transaction, request, caid, version, decision, bound, typical,
+                       overrun_limit, token, jti, exp, session, token_max, ref, scheme, host, port, method, model, n)
             left join nomiqon.caids d on d.agent_id = p_agents[u.agent] and d.caid = u.caid
             left join nomiqon.tokens o
                  on o.agent_id = p_agents[u.agent] and o.caid = u.caid and o.exp = u.exp and o.jti = u.jti
+            cross join lateral (
+                select coalesce(o.spent, 0) as token_spent, coalesce(o.reserved, 0) as token_reserved,
+                       case when d.status is null then 'spend_token_invalid'
+                            when u.exp <= v_epoch then 'spend_token_expired'
+                            -- beyond what any token may live, and what there are partitions for
+                            when u.exp > v_epoch + 172800 then 'spend_token_invalid'
+                            when o.session is not null and not (o.session and u.session) then 'spend_token_replayed' end
+                           as token_code) t
+            cross join lateral (
+                select s[u.agent].status, s[u.agent].frozen, s[u.agent].version, s[u.agent].max_per_request,
+                       s[u.agent].daily_cap, s[u.agent].total_cap) g
             order by u.n
         loop
-            n := q.n;
             if q.agent <> k or v_room is null then
                 if k > 0 then
                     s[k] := a;
@@ -411,7 +474,25 @@ begin
                 v_room := least(least(a.balance, a.total_cap - a.spent) - a.reserved,
                                 a.daily_cap - a.day_spent - a.day_reserved);
             end if;
+            if q.plain and q.bound <= v_room then
+                v_room := v_room - q.bound;
+                a.reserved := a.reserved + q.bound;
+                a.day_reserved := a.day_reserved + q.bound;
+                a.seq := a.seq + 1;
+                a.hash := sha256(a.hash || convert_to(
+                    concat('["reserve", ', a.seq, a.line, ', "wallet", "held", ', q.bound, ', ', q.line), 'UTF8'));
+                r_held[q.n] := q.bound;
+                r_seq[q.n] := a.seq;
+                r_hash[q.n] := a.hash;
+                if q.session then
+                    x := x + 1;
+                    x_agent[x] := a.agent_id; x_caid[x] := q.caid; x_exp[x] := q.exp; x_jti[x] := q.jti;
+                    x_reserved[x] := q.bound;
+                end if;
+                continue;
+            end if;
 
+            n := q.n;
             v_token_spent := q.token_spent;
             v_token_reserved := q.token_reserved;
             v_code := q.token_code;
@@ -436,7 +517,8 @@ begin
                                else q.decision end;
             end if;
             if v_code is not null then
-                r[n] := row(null, null, null, false, v_code, null, null, null, null)::nomiqon.reserve_result;
+                f := f + 1;
+                f_refused[f] := row(n, false, v_code, null, null, null, null)::nomiqon.refuse_result;
                 continue;
             end if;
 
@@ -455,11 +537,11 @@ begin
                     a.exposed := a.exposed + (q.bound - v_held);
                 end if;
                 a.seq := a.seq + 1;
-                a.hash := sha256(a.hash || convert_to(json_build_array(
-                    'reserve', a.seq, a.agent_id, v_today, v_at, 'wallet', 'held', v_held, q.transaction, null, q.request,
-                    p_gateway, q.caid, q.version, q.bound, q.overrun_limit, a.daily_cap, a.total_cap, q.token_max,
-                    q.scheme, q.host, q.port, q.method, q.model, q.ref, q.jti, q.exp, q.session, q.token)::text, 'UTF8'));
-                r[n] := row(v_held, a.seq, a.hash, not q.session, null, null, null, null, null)::nomiqon.reserve_result;
+                a.hash := sha256(a.hash || convert_to(
+                    concat('["reserve", ', a.seq, a.line, ', "wallet", "held", ', v_held, ', ', q.line), 'UTF8'));
+                r_held[n] := v_held;
+                r_seq[n] := a.seq;
+                r_hash[n] := a.hash;
                 if q.session then
                     x := x + 1;
                     x_agent[x] := a.agent_id; x_caid[x] := q.caid; x_exp[x] := q.exp; x_jti[x] := q.jti;
@@ -495,53 +577,62 @@ begin
             elsif not q.session and q.shared is not null then
                 g_session[q.shared] := false;
             end if;
-            r[n] := case v_cap
-                when 'token' then row(null, null, null, v_code = 'spend_token_exhausted' and not q.session, v_code, v_cap,
-                                      q.token_max, v_token_spent, v_token_reserved)::nomiqon.reserve_result
-                when 'request' then row(null, null, null, not q.session, v_code, v_cap, a.max_per_request, 0, 0)
-                                        ::nomiqon.reserve_result
-                when 'total' then row(null, null, null, v_code = 'policy_cap_exceeded' and not q.session, v_code, v_cap,
-                                      a.total_cap, a.spent, a.reserved)::nomiqon.reserve_result
-                when 'daily' then row(null, null, null, v_code = 'policy_cap_exceeded' and not q.session, v_code, v_cap,
-                                      a.daily_cap, a.day_spent, a.day_reserved)::nomiqon.reserve_result
-                else row(null, null, null, v_code = 'insufficient_balance' and not q.session, v_code, v_cap, a.balance, 0,
-                         a.reserved)::nomiqon.reserve_result end;
+            f := f + 1;
+            f_refused[f] := case v_cap
+                when 'token' then row(n, v_code = 'spend_token_exhausted' and not q.session, v_code, v_cap, q.token_max,
+                                      v_token_spent, v_token_reserved)::nomiqon.refuse_result
+                when 'request' then row(n, not q.session, v_code, v_cap, a.max_per_request, 0, 0)::nomiqon.refuse_result
+                when 'total' then row(n, v_code = 'policy_cap_exceeded' and not q.session, v_code, v_cap, a.total_cap,
+                                      a.spent, a.reserved)::nomiqon.refuse_result
+                when 'daily' then row(n, v_code = 'policy_cap_exceeded' and not q.session, v_code, v_cap, a.daily_cap,
+                                      a.day_spent, a.day_reserved)::nomiqon.refuse_result
+                else row(n, v_code = 'insufficient_balance' and not q.session, v_code, v_cap, a.balance, 0, a.reserved)
+                         ::nomiqon.refuse_result end;
+            if f_refused[f].burnt then
+                r_burnt := r_burnt || n;
+            end if;
         end loop;
 
-        with u as materialized (
-            select u.*, p_agents[u.agent] as agent_id, s[u.agent].daily_cap, s[u.agent].total_cap
-            from unnest(p_requests, r)
-                     u(agent, transaction, request, caid, version, decision, bound, typical, overrun_limit, wait_ms, token,
-                       jti, exp, session, token_max, shared, ref, scheme, host, port, method, model, held, seq, hash, burnt,
-                       code, cap, cap_limit, cap_spent, cap_reserved)
-            where u.held is not null or u.burnt),
-        reserved as (
-            insert into nomiqon.reservations
-                (agent_id, day, transaction_id, request_id, gateway_id, caid, policy_version, amount, bound, overrun_limit,
-                 daily_cap, total_cap, token_max, scheme, host, port, method, model, ref, token_id, token_exp,
-                 token_session, token, created_at)
-            select u.agent_id, v_today, u.transaction, u.request, p_gateway, u.caid, u.version, u.held, u.bound,
-                   u.overrun_limit, u.daily_cap, u.total_cap, u.token_max, u.scheme, u.host, u.port, u.method, u.model,
-                   u.ref, u.jti, u.exp, u.session, u.token, v_now
-            from u where u.held is not null),
-        burnt as (
-            insert into nomiqon.tokens (agent_id, caid, exp, jti, session)
-            select u.agent_id, u.caid, u.exp, u.jti, false from u where u.burnt)
-        insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, transaction_id, reservation_day,
-                                       created_at, hash)
-        select u.agent_id, u.seq, v_today, 'reserve', 'wallet', 'held', u.held, u.transaction, v_today, v_now, u.hash
-        from u where u.held is not null;
+        if r_held is not null or r_burnt <> '{}' then
+            with u as materialized (
+                select u.*, p_agents[u.agent] as agent_id, s[u.agent].daily_cap, s[u.agent].total_cap, r_held[u.n] as held
+                from unnest(p_requests) with ordinality
+                         u(agent, shared, wait_ms, transaction, request, caid, version, decision, bound, typical,
+                           overrun_limit, token, jti, exp, session, token_max, ref, scheme, host, port, method, model, n)
+                where r_held[u.n] is not null or u.n = any (r_burnt)),
+            reserved as (
+                insert into nomiqon.reservations
+                    (agent_id, day, transaction_id, request_id, gateway_id, caid, policy_version, amount, bound,
+                     overrun_limit, daily_cap, total_cap, token_max, scheme, host, port, method, model, ref, token_id,
+                     token_exp, token_session, token, created_at)
+                select u.agent_id, v_today, u.transaction, u.request, p_gateway, u.caid, u.version, u.held, u.bound,
+                       u.overrun_limit, u.daily_cap, u.total_cap, u.token_max, u.scheme, u.host, u.port, u.method,
+                       u.model, u.ref, u.jti, u.exp, u.session, u.token, v_now
+                from u where u.held is not null),
+            burnt as (
+                insert into nomiqon.tokens (agent_id, caid, exp, jti, session)
+                select u.agent_id, u.caid, u.exp, u.jti, false from u where not u.session)
+            insert into nomiqon.transfers (agent_id, seq, day, kind, debit, credit, amount, transaction_id,
+                                           reservation_day, created_at, hash)
+            select u.agent_id, r_seq[u.n], v_today, 'reserve', 'wallet', 'held', u.held, u.transaction, v_today, v_now,
+                   r_hash[u.n]
+            from u where u.held is not null;
+        end if;
         return query
-            select u.n::integer,
-                   case when u.held is not null then 'reserved' when u.code = 'stale' then 'stale' else 'refused' end,
-                   u.code, u.cap, u.cap_limit, u.cap_spent, u.cap_reserved,
-                   case when u.cap = 'daily' then (v_today + 1)::timestamp at time zone 'UTC' end,
-                   case when u.held is not null then v_today end, u.held, p.version, p.document::text
-            from unnest(r) with ordinality u(held, seq, hash, burnt, code, cap, cap_limit, cap_spent, cap_reserved, n)
-            left join nomiqon.policies p
-                 on u.code = 'stale' and p.agent_id = p_agents[p_requests[u.n].agent]
-                    and p.version = s[p_requests[u.n].agent].version
-            order by u.n;
+            select n, 'reserved', null::text, null::text, null::bigint, null::bigint, null::bigint, null::timestamptz,
+                   v_today, r_held[n], null::integer, null::text
+            from generate_subscripts(r_held, 1) n where r_held[n] is not null;
+        if f > 0 then
+            return query
+                select u.n, case when u.code = 'stale' then 'stale' else 'refused' end, u.code, u.cap, u.cap_limit,
+                       u.cap_spent, u.cap_reserved,
+                       case when u.cap = 'daily' then (v_today + 1)::timestamp at time zone 'UTC' end, null::date,
+                       null::bigint, p.version, p.document::text
+                from unnest(f_refused) u
+                left join nomiqon.policies p
+                     on u.code = 'stale' and p.agent_id = p_agents[p_requests[u.n].agent]
+                        and p.version = s[p_requests[u.n].agent].version;
+        end if;
     end if;
 
     -- The agents' rows -------------------------------------------------------------------------------------------------
@@ -554,9 +645,16 @@ begin
         chain_hash = u.hash, waiting_until = u.waiting
     from unnest(s) u
     where w.agent_id = u.agent_id and (u.seq <> u.seq_before or u.waiting is distinct from u.waiting_before);
-    insert into nomiqon.agent_days as d (agent_id, day, spent, reserved)
-    select u.agent_id, v_today, u.day_spent, u.day_reserved from unnest(s) u where u.seq <> u.seq_before
-    on conflict (agent_id, day) do update set spent = excluded.spent, reserved = excluded.reserved;
+    -- Not joined: a plan could begin with all rows of the day.
+    update nomiqon.agent_days d
+    set spent = s[array_position(p_agents, d.agent_id)].day_spent,
+        reserved = s[array_position(p_agents, d.agent_id)].day_reserved
+    where d.agent_id = any (array(select u.agent_id from unnest(s) u where u.seq <> u.seq_before)) and d.day = v_today;
+    if not v_has_days then
+        insert into nomiqon.agent_days (agent_id, day, spent, reserved)
+        select u.agent_id, v_today, u.day_spent, u.day_reserved from unnest(s) u
+        where u.seq <> u.seq_before and not u.has_day;
+    end if;
     if c > 0 then
         update nomiqon.agent_days d
         set spent = d.spent + u.spent, reserved = d.reserved + u.reserved
@@ -668,7 +766,7 @@ begin
             limit p_limit - v_count),
         agents as (select array_agg(distinct o.agent_id order by o.agent_id) as list from open o)
         select g.list, array_agg(row(array_position(g.list, o.agent_id), o.transaction_id, o.day, 'settled', 0, true,
-                                     'expired', null)::nomiqon.end_command order by o.agent_id, o.transaction_id),
+                                     'expired', null, null)::nomiqon.end_command order by o.agent_id, o.transaction_id),
                count(*)
         into v_agents, v_endings, v_found
         from open o cross join agents g group by g.list;

@@ -70,10 +70,10 @@ begin
                 json_build_array(
                     t.kind, t.seq, t.agent_id, t.day, nomiqon.internal_micros(t.created_at), t.debit, t.credit, t.amount,
                     t.transaction_id, t.reference, e.ending, e.amount, e.unknown, e.overrun, e.reason, e.model,
-                    t.reservation_day)
+                    e.basis, t.reservation_day)
             when t.kind = 'correct' then json_build_array(
                 t.kind, t.seq, t.agent_id, t.day, nomiqon.internal_micros(t.created_at), t.debit, t.credit, t.amount,
-                t.transaction_id, t.reference, c.amount, c.reason, c.model, t.reservation_day)
+                t.transaction_id, t.reference, c.amount, c.reason, c.model, c.basis, t.reservation_day)
             else json_build_array(
                 t.kind, t.seq, t.agent_id, t.day, nomiqon.internal_micros(t.created_at), t.debit, t.credit, t.amount,
                 t.transaction_id, t.reference) end::text, t.hash
@@ -100,6 +100,19 @@ as $$
     from nomiqon.internal_lines(p_args ->> 'agent', (p_args ->> 'after')::bigint, (p_args ->> 'until')::bigint,
                                 (p_args ->> 'limit')::integer + 1) l
 $$;
+
+create function nomiqon.admin_price_book(p_args jsonb) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, nomiqon, pg_temp
+as $$
+declare
+    v_book nomiqon.price_books;
+begin
+    select * into v_book from nomiqon.price_books b where b.version = p_args ->> 'version';
+    if not found then
+        perform nomiqon.internal_fail('NQ404', 'there is no such price book');
+    end if;
+    return jsonb_build_object('version', v_book.version, 'document', v_book.document, 'keptAt', v_book.kept_at);
+end $$;
 
 -- The state before a day -------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ Awaitable<Outcome> list_transfers(const Context& context, const ApiRequest& requ
 // ledger_audit.cpp
 Awaitable<Outcome> list_ledger_heads(const Context& context, const ApiRequest& request);
 Awaitable<Outcome> list_ledger_lines(const Context& context, const ApiRequest& request);
+Awaitable<Outcome> get_price_book(const Context& context, const ApiRequest& request);
 Awaitable<Outcome> get_ledger_opening(const Context& context, const ApiRequest& request);
 Awaitable<Outcome> adjust_agent(const Context& context, const ApiRequest& request);
 // reports.cpp

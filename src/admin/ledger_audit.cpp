@@ -102,6 +102,15 @@ Awaitable<Outcome> get_ledger_opening(const Context& context, const ApiRequest& 
     co_return Answer{.data = *std::move(opening)};
 }
 
+Awaitable<Outcome> get_price_book(const Context& context, const ApiRequest& request) {
+    const auto version = request.query.find("version");
+    if (version == request.query.end())
+        co_return std::unexpected(validation_error("is required", "/version"));
+    auto book = co_await read(context, "price_book", {{"version", version->second}});
+    if (!book) co_return std::unexpected(book.error());
+    co_return Answer{.data = *std::move(book)};
+}
+
 Awaitable<Outcome> adjust_agent(const Context& context, const ApiRequest& request) {
     const auto text = require_text(request.body, "amount", {});
     if (!text) co_return std::unexpected(text.error());

@@ -39,6 +39,7 @@ constexpr std::array table{
           list_transfers},
     Route{"GET", "/v1/ledger/heads", Scope::read, "limit after agentId counts", "", list_ledger_heads},
     Route{"GET", "/v1/ledger/lines", Scope::read, "limit agentId afterSeq untilSeq", "", list_ledger_lines},
+    Route{"GET", "/v1/ledger/prices", Scope::read, "version", "", get_price_book},
     Route{"GET", "/v1/ledger/opening", Scope::read, "agentId from to", "", get_ledger_opening},
     Route{"GET", "/v1/reports/spend", Scope::read, "group_by from to format", "", report_spend},
     Route{"POST", "/v1/api-keys", Scope::full, "", "name scopes", create_api_key},

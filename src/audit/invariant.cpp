@@ -45,6 +45,8 @@ constexpr std::array table{
     InvariantInfo{Invariant::cost, "cost",
                   "An ending moves what it cost, or gives back all; what costs more than was held is marked "
                   "an overrun."},
+    InvariantInfo{Invariant::charge, "charge",
+                  "A charge that says how it was computed is what its price book leads to."},
     InvariantInfo{
         Invariant::second_line, "second_line",
         "The rest of an ending, what is given back or what is paid beyond the held, follows at once."},

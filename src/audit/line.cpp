@@ -100,6 +100,7 @@ class LineReader {
         e.overrun = array_.boolean();
         e.reason = array_.text_or_null();
         e.model = array_.text_or_null();
+        e.basis = array_.text_or_null();
         e.reservation_day = day();
         return e;
     }
@@ -109,6 +110,7 @@ class LineReader {
         c.cost = amount();
         c.reason = array_.text_or_null();
         c.model = array_.text_or_null();
+        c.basis = array_.text_or_null();
         c.reservation_day = day();
         return c;
     }

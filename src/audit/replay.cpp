@@ -12,7 +12,8 @@ Auditor::Replay::Replay(std::string agent_id, Options options, const Opening& op
       head(opening.head),
       balances(opening.balances),
       days(opening.days),
-      with_tokens_(options.tokens) {
+      with_tokens_(options.tokens),
+      recompute_(std::move(options.recompute)) {
     if (options.caids) caids_.emplace(options.caids->begin(), options.caids->end());
     for (const auto& one : opening.open)
         open.emplace(one.transaction, one);

@@ -48,6 +48,7 @@ class Auditor::Replay {
     [[nodiscard]] Found check_held(const Movement& m, const Reservation& r) const;
     [[nodiscard]] Found check_caps(const Movement& m, const Reservation& r);
     Found end(const Movement& m, const EndingLine& e);
+    [[nodiscard]] Found check_charge(const std::optional<std::string>& basis, Usdc cost) const;
     void book_ending(const OpenReservation& reservation, Usdc cost);
     Found correct(const Movement& m, const Correction& c);
     void move(const Movement& m);
@@ -59,6 +60,7 @@ class Auditor::Replay {
     void lower(Usdc& sum, Usdc by);
 
     bool with_tokens_;
+    std::function<std::optional<Usdc>(std::string_view)> recompute_;
     std::optional<std::set<std::string>> caids_;
     Hasher hasher_;
     UsedTokens tokens_;

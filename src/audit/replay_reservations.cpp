@@ -122,6 +122,7 @@ Auditor::Replay::Found Auditor::Replay::end(const Movement& m, const EndingLine&
         return Problem{Invariant::cost, e.overrun
                                             ? "it is marked as an overrun and is none"
                                             : "it cost more than was held and is not marked as an overrun"};
+    if (auto problem = check_charge(e.basis, e.cost)) return problem;
 
     move(m);
     book_ending(r, e.cost);
@@ -142,6 +143,16 @@ Auditor::Replay::Found Auditor::Replay::end(const Movement& m, const EndingLine&
     open.erase(found);
     ++counts.endings;
     return std::nullopt;
+}
+
+Auditor::Replay::Found Auditor::Replay::check_charge(const std::optional<std::string>& basis,
+                                                     Usdc cost) const {
+    if (!basis || !recompute_) return std::nullopt;
+    const auto computed = recompute_(*basis);
+    if (!computed) return Problem{Invariant::charge, "how it was computed can't be followed"};
+    if (*computed == cost) return std::nullopt;
+    return Problem{Invariant::charge,
+                   "it cost " + cost.to_string() + " USDC, and its basis leads to " + computed->to_string()};
 }
 
 void Auditor::Replay::book_ending(const OpenReservation& r, Usdc cost) {
@@ -172,6 +183,8 @@ Auditor::Replay::Found Auditor::Replay::correct(const Movement& m, const Correct
     const auto account = provider(r.host);
     if (m.debit != (cheaper ? account : wallet) || m.credit != (cheaper ? std::string{wallet} : account))
         return Problem{Invariant::accounts, "these are not the accounts of this correction"};
+
+    if (auto problem = check_charge(c.basis, c.cost)) return problem;
 
     move(m);
     auto* const use = tokens_.find(r.token);

@@ -41,7 +41,9 @@ inline CLI::App& add_group(CLI::App& app, const std::string& name, const std::st
 
 void add_agent_commands(CLI::App& app, Action& chosen);   // commands_agents.cpp
 void add_policy_commands(CLI::App& app, Action& chosen);  // commands_agents.cpp
+void add_ca_commands(CLI::App& app, Action& chosen);      // commands_ca.cpp
 void add_other_commands(CLI::App& app, Action& chosen);   // commands_other.cpp
+void add_price_commands(CLI::App& app, Action& chosen);   // commands_prices.cpp
 void add_ledger_commands(CLI::App& app,
                          Action& chosen);  // commands_ledger.cpp; after the group `ledger` is there
 

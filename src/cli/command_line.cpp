@@ -89,8 +89,10 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     add_global_options(app, result.global);
     add_agent_commands(app, result.action);
     add_policy_commands(app, result.action);
+    add_ca_commands(app, result.action);
     add_other_commands(app, result.action);
     add_ledger_commands(app, result.action);
+    add_price_commands(app, result.action);
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& help) {

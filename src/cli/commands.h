@@ -156,6 +156,46 @@ struct AdjustLedger {
 };
 [[nodiscard]] Outcome<void> adjust_ledger(Context& context, const AdjustLedger& options);
 
+// prices.cpp
+struct ShowPrices {
+    std::string model;  ///< empty: all of them
+    std::string file;   ///< instead of the prices that come with the gateway; `-`: standard input
+    std::string provider;
+};
+struct CheckPrices {
+    std::string file;
+    bool strict = false;
+};
+struct ImportPrices {
+    std::string file, output;
+    std::vector<std::string> providers, models;
+};
+[[nodiscard]] Outcome<void> show_prices(Context& context, const ShowPrices& options);
+[[nodiscard]] Outcome<void> check_prices(Context& context, const CheckPrices& options);
+[[nodiscard]] Outcome<void> import_prices(Context& context, const ImportPrices& options);
+
+// ca.cpp
+struct ShowCa {
+    std::string data_dir;  ///< empty: NOMIQON_DATA_DIR, or the gateway's default
+};
+struct ExportCa {
+    std::string data_dir, output;
+    bool with_system_roots = false;
+};
+struct RotateCa {
+    std::string data_dir;
+    bool activate = false, cancel = false;
+    std::vector<std::string> name_constraints;  ///< empty: those of the CA that signs; `none`: none
+};
+struct ImportCa {
+    std::string data_dir, certificate, key;
+    bool next = false;
+};
+[[nodiscard]] Outcome<void> show_ca(Context& context, const ShowCa& options);
+[[nodiscard]] Outcome<void> export_ca(Context& context, const ExportCa& options);
+[[nodiscard]] Outcome<void> rotate_ca(Context& context, const RotateCa& options);
+[[nodiscard]] Outcome<void> import_ca(Context& context, const ImportCa& options);
+
 // api_keys.cpp
 struct CreateApiKey {
     std::string name;

@@ -116,6 +116,29 @@ std::optional<audit::Finding> check_kept(const audit::Auditor& auditor, const au
 
 }  // namespace
 
+std::shared_ptr<const metering::PriceBook> PriceBooks::find(ApiClient& api, const std::string& version) {
+    const std::scoped_lock lock{mutex_};
+    const auto [place, is_new] = books_.try_emplace(version);
+    if (is_new) {
+        const auto answer = api.get("/v1/ledger/prices", {{"version", version}});
+        auto book = answer ? metering::PriceBook::parse(text_at(*answer, {"document"}))
+                           : std::unexpected(std::vector<metering::PriceProblem>{});
+        // One that doesn't hash to its version was changed.
+        if (book && (*book)->version() == version) place->second = *std::move(book);
+    }
+    return place->second;
+}
+
+std::optional<Usdc> PriceBooks::recompute(ApiClient& api, std::string_view basis) {
+    const auto document = nlohmann::json::parse(basis, nullptr, false);
+    if (!document.is_object()) return std::nullopt;
+    const auto named = document.find("book");
+    if (named == document.end()) return metering::recompute(basis, *metering::PriceBook::built_in());
+    if (!named->is_string()) return std::nullopt;
+    const auto book = find(api, named->get<std::string>());
+    return book ? metering::recompute(basis, *book) : std::nullopt;
+}
+
 Outcome<OpeningAnswer> get_opening(ApiClient& api, const std::string& agent, const std::string& from,
                                    const std::string& to) {
     Query query{{"agentId", agent}, {"from", from.empty() ? first_day : from}};
@@ -152,7 +175,12 @@ Outcome<AgentAudit> audit_agent(ApiClient& api, const std::string& agent, const 
     const auto kept = found_kept == scope.kept.end() ? std::nullopt : std::optional{found_kept->second};
 
     AgentAudit result{.agent = agent, .name = stored->name};
-    audit::Auditor auditor{agent, {.tokens = scope.tokens, .caids = stored->caids}, begin.opening};
+    audit::Auditor auditor{
+        agent,
+        {.tokens = scope.tokens,
+         .caids = stored->caids,
+         .recompute = [&](std::string_view basis) { return scope.prices->recompute(api, basis); }},
+        begin.opening};
     Pages pages{api, agent, auditor.head().seq, until};
     while (!result.finding && auditor.head().seq < until && go_on()) {
         const auto lines = pages.next();

@@ -3,20 +3,37 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "api_client.h"
 #include "nomiqon/audit/auditor.h"
+#include "nomiqon/metering/meter.h"
 
 /// The audit of one agent's chain as the API gives it, shared by the commands of `ledger`.
 namespace nomiqon::cli {
+
+/// The price books that charges name, read from the gateway once each. Thread-safe.
+class PriceBooks {
+  public:
+    /// What a basis leads to; nothing where its book is gone or it can't be read.
+    std::optional<Usdc> recompute(ApiClient& api, std::string_view basis);
+
+  private:
+    std::shared_ptr<const metering::PriceBook> find(ApiClient& api, const std::string& version);
+
+    std::mutex mutex_;
+    std::map<std::string, std::shared_ptr<const metering::PriceBook>> books_;  // null: there is none
+};
 
 struct AuditScope {
     std::string from, to;  ///< days; empty: from the first line, up to the last
     bool tokens = true;
     /// The heads that were kept elsewhere: the chains must hold them still.
     std::map<std::string, audit::Head> kept{};
+    std::shared_ptr<PriceBooks> prices = std::make_shared<PriceBooks>();
 };
 
 struct AgentAudit {

@@ -17,6 +17,11 @@ void print_policy(Context& context, const Json& policy) {
     context.out.fields(policy_fields(policy));
 }
 
+/// An entry may be a host, or an object with a host and conditions.
+bool names_host(const Json& entry, const std::string& host) {
+    return entry == Json(host) || at(entry, {"host"}) == Json(host);
+}
+
 /// The allowlist with some hosts more and some fewer, in its own order.
 Outcome<Json> edited_allowlist(const Json& policy, const SetPolicy& options) {
     const Json& current = at(policy, {"allowlist"});
@@ -24,11 +29,13 @@ Outcome<Json> edited_allowlist(const Json& policy, const SetPolicy& options) {
         return failed("the policy has no allowlist to remove from; every host is allowed");
     Json list = current.is_array() ? current : Json::array();
     for (const auto& host : options.remove_allow) {
-        const auto entry = std::ranges::find(list, Json(host));
-        if (entry == list.end())
+        Json others = Json::array();
+        for (const auto& entry : list)
+            if (!names_host(entry, host)) others.push_back(entry);
+        if (others.size() == list.size())
             return failed(in_backticks(host) +
                           " is not on the allowlist: " + (list.empty() ? "it is empty" : joined(list)));
-        list.erase(entry);
+        list = std::move(others);
     }
     for (const auto& host : options.add_allow)
         if (std::ranges::find(list, Json(host)) == list.end()) list.push_back(host);

@@ -123,6 +123,12 @@ Outcome<Duration> find_timeout(const GlobalOptions& options) {
     return usage_error("--timeout must be a time above zero, such as 500ms, 30s or 2m");
 }
 
+Outcome<fs::path> find_data_dir(const std::string& named) {
+    if (!named.empty()) return fs::absolute(named);
+    if (auto directory = gateway_data_dir()) return fs::absolute(*directory);
+    return usage_error("it is not known where the gateway's data directory is", "name it with --data-dir");
+}
+
 Outcome<fs::path> key_directory() {
     // The XDG Base Directory specification: a relative path in its variables is to be ignored.
     if (const auto config = environment("XDG_CONFIG_HOME"); config && fs::path{*config}.is_absolute())

@@ -44,6 +44,10 @@ struct ApiKey {
 /// `--timeout`: how long one answer may take; above zero.
 [[nodiscard]] Outcome<Duration> find_timeout(const GlobalOptions& options);
 
+/// A gateway's data directory on this machine: `named` (of `--data-dir`), `NOMIQON_DATA_DIR`, or the
+/// gateway's own default.
+[[nodiscard]] Outcome<std::filesystem::path> find_data_dir(const std::string& named);
+
 /// `$XDG_CONFIG_HOME/nomiqon/keys`, by default `~/.config/nomiqon/keys`.
 [[nodiscard]] Outcome<std::filesystem::path> key_directory();
 

@@ -106,8 +106,10 @@ Key database_url_key(std::string_view name, Slot slot) {
                     bool references = false;
                     const auto url = v.secret(references);
                     if (!url) return;
-                    if (auto problem = database_url_problem(*url)) return v.problem(std::move(*problem));
-                    slot(c) = *url;
+                    if (auto problem = database_url_problem(url->reveal())) {
+                        return v.problem(std::move(*problem));
+                    }
+                    slot(c) = url->reveal();
                 },
             .show = nullptr,
             .range = ""};
@@ -226,6 +228,29 @@ void read_ca_file(const Value& value, Config& config) {
     config.upstream.ca_file = std::move(*path);
 }
 
+void read_name_constraints(const Value& value, Config& config) {
+    constexpr std::size_t most = 256;  // clients compare each one with each name
+    if (!value.expect_array()) return;
+    if (value.data().size() > most)
+        return value.problem("has more than " + std::to_string(most) + " entries");
+    for (std::size_t i = 0; i < value.data().size(); ++i) {
+        const auto element = value.element(i);
+        const auto text = element.text();
+        if (!text) continue;
+        // RFC 5280 section 4.2.1.10: a suffix stands for itself and all names below it, and has no star.
+        const auto begin = std::min(text->find_first_not_of("*."), text->size());
+        const auto host = HostName::parse(text->substr(begin));
+        if (begin == 0 && host && !host->is_ip_literal()) {
+            config.tls.name_constraints.push_back(host->str());
+            continue;
+        }
+        element.problem(in_backticks(*text) + " is no DNS suffix" +
+                        (host && !host->is_ip_literal()
+                             ? "; `" + host->str() + "` stands for itself and all names below it"
+                             : ", such as \"openai.com\""));
+    }
+}
+
 void read_models(const Value& value, Config& config) {
     constexpr std::size_t largest = 64UL * 1024 * 1024;
     auto path = value.path();
@@ -243,7 +268,8 @@ std::vector<Section> listener_sections() {
     return {
         {"proxy",
          {listen_key([](auto& c) -> auto& { return c.proxy_listen; }),
-          count_key("threads", 0, 1024, [](auto& c) -> auto& { return c.threads; })}},
+          count_key("threads", 0, 1024, [](auto& c) -> auto& { return c.threads; }),
+          flag_key("costComment", [](auto& c) -> auto& { return c.cost_comment; })}},
         {"admin", {listen_key([](auto& c) -> auto& { return c.admin_listen; })}},
     };
 }
@@ -286,6 +312,12 @@ std::vector<Section> upstream_sections() {
                        [](auto& c) -> auto& { return c.upstream.response_timeout; }),
           duration_key("idleTimeout", ten, hours(24),
                        [](auto& c) -> auto& { return c.upstream.idle_timeout; })}},
+        {"tls",
+         {own_key("nameConstraints", read_name_constraints, [](const Config&) { return std::string("[]"); }),
+          count_key("leaves", 16, 1'000'000, [](auto& c) -> auto& { return c.tls.leaves; }),
+          count_key("mintQueue", 1, 1'000'000, [](auto& c) -> auto& { return c.tls.mint_queue; }),
+          count_key("upstreamSessions", 0, 1'000'000,
+                    [](auto& c) -> auto& { return c.tls.upstream_sessions; })}},
         {"prices", {own_key("models", read_models)}},
     };
 }
@@ -302,6 +334,13 @@ std::vector<Section> limit_sections() {
           duration_key("headerTimeout", ten, minutes(10),
                        [](auto& c) -> auto& { return c.limits.header_timeout; }),
           duration_key("idleTimeout", ten, hours(24), [](auto& c) -> auto& { return c.limits.idle_timeout; }),
+          count_key("bufferedBytes", mib, mib * mib,
+                    [](auto& c) -> auto& { return c.limits.buffered_bytes; }),
+          count_key("answerBytes", 4096, 1024 * mib, [](auto& c) -> auto& { return c.limits.answer_bytes; }),
+          count_key("drains", 0, 1'000'000, [](auto& c) -> auto& { return c.limits.drains; }),
+          duration_key("drainTime", seconds(0), hours(1),
+                       [](auto& c) -> auto& { return c.limits.drain_time; }),
+          count_key("drainBytes", 0, mib * mib, [](auto& c) -> auto& { return c.limits.drain_bytes; }),
           duration_key("clientHelloTimeout", ten, minutes(10),
                        [](auto& c) -> auto& { return c.limits.client_hello_timeout; }),
           count_key("adminBodyBytes", 1024, 64 * mib,

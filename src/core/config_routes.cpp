@@ -4,6 +4,7 @@
 #include <array>
 
 #include "nomiqon/core/host_pattern.h"
+#include "nomiqon/core/ids.h"
 #include "nomiqon/core/suggestion.h"
 
 namespace nomiqon::config_detail {
@@ -11,12 +12,15 @@ namespace {
 
 constexpr std::size_t most_routes = 10'000;
 constexpr std::size_t most_paths = 1'000;
+constexpr std::size_t most_agents = 10'000;
+constexpr std::size_t most_deployments = 1'000;
+constexpr std::size_t most_tools = 100;
 
 constexpr std::array<std::string_view, 2> modes{"tunnel", "intercept"};
 constexpr std::array<std::string_view, 2> reserve_modes{"bound", "typical"};
-constexpr std::array<std::string_view, 13> meters{"openai",   "anthropic", "gemini",     "mistral", "groq",
-                                                  "deepseek", "together",  "openrouter", "tavily",  "brave",
-                                                  "bing",     "serpapi",   "pinecone"};
+constexpr std::array<std::string_view, 14> meters{"openai", "azure",    "anthropic", "gemini",     "mistral",
+                                                  "groq",   "deepseek", "together",  "openrouter", "tavily",
+                                                  "brave",  "bing",     "serpapi",   "pinecone"};
 
 /// Hop by hop (RFC 9110 section 7.6.1), framing, or the gateway's own: a credential in one would never
 /// arrive, or would change where the message ends.
@@ -71,6 +75,38 @@ void read_paths(const Value& value, std::vector<std::string>& paths) {
     }
 }
 
+std::optional<Secret> read_secret(const Value& value) {
+    bool references = false;
+    auto secret = value.secret(references);
+    if (!secret) return std::nullopt;
+    const auto text = secret->reveal();
+    const auto visible = [](unsigned char c) { return c >= 0x20 && c < 0x7F; };
+    if (!std::ranges::all_of(text, visible) || text.starts_with(' ') || text.ends_with(' ')) {
+        value.problem("must be visible ASCII without blanks around it and without line breaks inside");
+    }
+    if (!references) {
+        value.warning(
+            "this credential is written out in the configuration; \"${file:PATH}\", \"${env:NAME}\" or "
+            "\"${cmd:COMMAND}\" keeps it out of copies of the file");
+    }
+    return secret;
+}
+
+void read_agents_secrets(const Value& value, std::map<std::string, Secret, std::less<>>& agents) {
+    if (!value.expect_object()) return;
+    if (value.data().size() > most_agents) {
+        return value.problem("has more than " + std::to_string(most_agents) + " entries");
+    }
+    for (const auto& [id, unused] : value.data().items()) {
+        const auto member = value.member(id);
+        if (!AgentId::parse(id)) {
+            member.problem(in_backticks(id) + " is no agent's id: \"ag_\" and 26 letters and digits");
+        } else if (auto secret = read_secret(member)) {
+            agents.emplace(id, *std::move(secret));
+        }
+    }
+}
+
 constexpr std::array credential_members{
     Member<RouteCredential>{
         "header",
@@ -98,26 +134,14 @@ constexpr std::array credential_members{
                                 }
                                 credential.query = *name;
                             }},
-    Member<RouteCredential>{
-        "value",
-        [](const Value& value, RouteCredential& credential) {
-            bool references = false;
-            const auto secret = value.secret(references);
-            if (!secret) return;
-            const auto visible = [](unsigned char c) { return c >= 0x20 && c < 0x7F; };
-            if (!std::ranges::all_of(*secret, visible) || secret->starts_with(' ') ||
-                secret->ends_with(' ')) {
-                value.problem(
-                    "must be visible ASCII without blanks around it and without line breaks inside");
-            }
-            if (!references) {
-                value.warning(
-                    "this credential is written out in the configuration; \"${file:PATH}\" or "
-                    "\"${env:NAME}\" keeps it "
-                    "out of copies of the file");
-            }
-            credential.value = *secret;
-        }},
+    Member<RouteCredential>{"value",
+                            [](const Value& value, RouteCredential& credential) {
+                                if (auto secret = read_secret(value)) credential.value = *std::move(secret);
+                            }},
+    Member<RouteCredential>{"agents",
+                            [](const Value& value, RouteCredential& credential) {
+                                read_agents_secrets(value, credential.agents);
+                            }},
 };
 
 void read_credential(const Value& value, Route& route) {
@@ -187,6 +211,48 @@ void read_host(const Value& value, RouteDraft& draft) {
     if (pattern->port) draft.route.port = pattern->port;
 }
 
+/// Azure calls a model by the name of its deployment, which whoever made it has chosen.
+void read_deployments(const Value& value, Route& route) {
+    if (!value.expect_object()) return;
+    if (value.data().size() > most_deployments) {
+        return value.problem("has more than " + std::to_string(most_deployments) + " entries");
+    }
+    for (const auto& [name, unused] : value.data().items()) {
+        const auto member = value.member(name);
+        const auto model = member.text();
+        if (name.empty() || name.contains('/')) {
+            member.problem(in_backticks(name) + " is no deployment's name");
+        } else if (model) {
+            route.deployments.emplace(name, *model);
+        }
+    }
+}
+
+constexpr std::array tool_members{
+    Member<RouteTool>{"fee", [](const Value& v, RouteTool& tool) { tool.fee = v.amount().value_or(Usdc{}); }},
+    Member<RouteTool>{
+        "maxCalls", [](const Value& v, RouteTool& tool) { tool.max_calls = v.count(1, 1'000).value_or(1); }},
+    Member<RouteTool>{
+        "tokensPerCall",
+        [](const Value& v, RouteTool& tool) { tool.tokens_per_call = v.count(0, 10'000'000).value_or(0); }},
+};
+
+void read_tools(const Value& value, Route& route) {
+    if (!value.expect_object()) return;
+    if (value.data().size() > most_tools) {
+        return value.problem("has more than " + std::to_string(most_tools) + " entries");
+    }
+    for (const auto& [name, data] : value.data().items()) {
+        const auto member = value.member(name);
+        auto& tool = route.tools[name];
+        read_members<RouteTool>(member, tool_members, tool);
+        if (!data.is_object()) continue;
+        for (const auto& needed : tool_members) {
+            if (!data.contains(needed.name)) member.problem("needs `" + std::string(needed.name) + '`');
+        }
+    }
+}
+
 void read_provider(const Value& value, Route& route) {
     const auto name = value.text();
     if (!name) return;
@@ -230,6 +296,16 @@ constexpr std::array route_members{
     Member<RouteDraft>{
         "overrunLimit",
         [](const Value& v, RouteDraft& draft) { draft.route.overrun_limit = v.amount().value_or(Usdc{}); }},
+    Member<RouteDraft>{"deployments",
+                       [](const Value& v, RouteDraft& draft) { read_deployments(v, draft.route); }},
+    Member<RouteDraft>{"tools", [](const Value& v, RouteDraft& draft) { read_tools(v, draft.route); }},
+    Member<RouteDraft>{"maxReadUnits",
+                       [](const Value& v, RouteDraft& draft) {
+                           draft.route.max_read_units = v.count(1, 1'000'000'000).value_or(0);
+                       }},
+    Member<RouteDraft>{
+        "deferred",
+        [](const Value& v, RouteDraft& draft) { draft.route.deferred = v.boolean().value_or(false); }},
 };
 
 bool has(const nlohmann::json& data, const char* name) {
@@ -293,6 +369,31 @@ void check_meter(const Value& value, const Route& route) {
     }
 }
 
+/// A bound that no meter reads would be believed in and not be there.
+void check_meter_terms(const Value& value) {
+    struct Term {
+        const char* key;
+        std::string_view meter;  ///< that reads it; empty: each may
+    };
+    constexpr std::array<Term, 4> terms{{{.key = "deployments", .meter = "azure"},
+                                         {.key = "tools", .meter = ""},
+                                         {.key = "maxReadUnits", .meter = "pinecone"},
+                                         {.key = "deferred", .meter = ""}}};
+    const auto& data = value.data();
+    for (const auto& term : terms) {
+        if (!has(data, term.key)) continue;
+        if (!has(data, "meter")) {
+            value.member(term.key).problem("tells a meter more; this route has no `meter`");
+        } else if (!term.meter.empty() && data.at("meter") != term.meter) {
+            value.member(term.key).problem("only the meter `" + std::string(term.meter) + "` reads this");
+        }
+    }
+    if (has(data, "meter") && data.at("meter") == "azure" && !has(data, "deployments")) {
+        value.member("meter").warning(
+            "`azure` knows no model without `deployments`: calls of deployments are `price_unknown`");
+    }
+}
+
 void check_reserve(const Value& value, const Route& route) {
     if (route.reserve == ReserveMode::bound) {
         if (has(value.data(), "overrunLimit")) {
@@ -325,6 +426,7 @@ void check_together(const Value& value, RouteDraft& draft) {
         check_intercept(value, draft.route);
     }
     check_meter(value, draft.route);
+    check_meter_terms(value);
     check_reserve(value, draft.route);
 }
 

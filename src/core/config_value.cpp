@@ -2,50 +2,20 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <fstream>
 #include <system_error>
 
 #include "nomiqon/core/strict_json.h"
 #include "nomiqon/core/suggestion.h"
+#include "secret_source.h"
 
 namespace nomiqon::config_detail {
 namespace {
 
 constexpr std::size_t longest_text = 16UL * 1024;
-constexpr std::size_t largest_secret = 64UL * 1024;
 
 bool has_control(std::string_view text) {
     return std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
-}
-
-bool is_variable_name(std::string_view name) {
-    const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_'; };
-    return !name.empty() && letter(name[0]) &&
-           std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
-}
-
-/// What `${reference}` stands for. An unknown kind is not repeated in the error: it may be a secret in
-/// braces.
-std::expected<std::string, std::string> resolve_reference(std::string_view reference,
-                                                          const std::filesystem::path& base) {
-    if (reference.starts_with("file:")) {
-        const std::filesystem::path path = base / reference.substr(5);
-        auto content = read_file(path, largest_secret);
-        if (!content) return std::unexpected("the secret's file " + path.string() + ' ' + content.error());
-        content->erase(content->find_last_not_of("\r\n") + 1);
-        if (content->empty()) return std::unexpected("the secret's file " + path.string() + " is empty");
-        return *content;
-    }
-    if (reference.starts_with("env:")) {
-        const std::string name(reference.substr(4));
-        if (!is_variable_name(name)) return std::unexpected("`${env:…}` must name an environment variable");
-        const char* content = std::getenv(name.c_str());
-        if (content == nullptr) return std::unexpected("the environment variable " + name + " is not set");
-        if (*content == '\0') return std::unexpected("the environment variable " + name + " is empty");
-        return content;
-    }
-    return std::unexpected("a reference is `${file:PATH}` or `${env:NAME}`");
 }
 
 std::string range_text(std::uint64_t min, std::uint64_t max) {
@@ -160,28 +130,27 @@ std::optional<std::string> Value::one_of(std::span<const std::string_view> allow
     return std::nullopt;
 }
 
-std::optional<std::string> Value::secret(bool& references) const {
+std::optional<Secret> Value::secret(bool& references) const {
     references = false;
     const auto written = text();
     if (!written) return std::nullopt;
-    std::string result;
+    std::vector<Secret> parts;
     std::string_view rest = *written;
     for (auto start = rest.find("${"); start != std::string_view::npos; start = rest.find("${")) {
-        const auto end = rest.find('}', start);
-        if (end == std::string_view::npos) {
-            problem("a `${` isn't closed by `}`");
-            return std::nullopt;
-        }
-        const auto content = resolve_reference(rest.substr(start + 2, end - start - 2), base());
+        parts.emplace_back(rest.substr(0, start));
+        rest.remove_prefix(start);
+        const auto reference = read_reference(rest);
+        auto content = reference ? resolve(*reference, base()) : std::unexpected(reference.error());
         if (!content) {
-            problem(content.error());
+            problem(std::move(content.error()));
             return std::nullopt;
         }
         references = true;
-        result.append(rest.substr(0, start)).append(*content);
-        rest.remove_prefix(end + 1);
+        parts.push_back(*std::move(content));
+        rest.remove_prefix(reference->length);
     }
-    return result.append(rest);
+    parts.emplace_back(rest);
+    return Secret::joined(parts);
 }
 
 void Value::unknown_member(const std::string& name, std::span<const std::string_view> known) const {

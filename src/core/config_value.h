@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "nomiqon/core/secret.h"
 #include "nomiqon/core/time.h"
 #include "nomiqon/core/usdc.h"
 
@@ -60,8 +61,9 @@ class Value {
     [[nodiscard]] std::optional<Usdc> amount() const;
     [[nodiscard]] std::optional<std::filesystem::path> path() const;  ///< made absolute
     [[nodiscard]] std::optional<std::string> one_of(std::span<const std::string_view> allowed) const;
-    /// With `${file:PATH}` and `${env:NAME}` replaced; `references` says whether there was one.
-    [[nodiscard]] std::optional<std::string> secret(bool& references) const;
+    /// With `${file:PATH}`, `${env:NAME}` and `${cmd:COMMAND}` replaced; `references` says whether there was
+    /// one.
+    [[nodiscard]] std::optional<Secret> secret(bool& references) const;
 
     /// Refuses `name`, a member of this object that nobody knows. `known` are its siblings' names.
     void unknown_member(const std::string& name, std::span<const std::string_view> known) const;

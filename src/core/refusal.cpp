@@ -20,8 +20,8 @@ constexpr auto refusals = std::to_array<RefusalInfo>({
     {header_too_large, "request_too_large", 431, false,
      "The request's header fields are larger than the gateway takes; send fewer or shorter ones."},
     {spend_token_missing, "spend_token_missing", 407, false,
-     "Send a spend token: Proxy-Authorization: Bearer <token>, or the proxy URL "
-     "http://<CAID>:<token>@gateway."},
+     "Send a spend token: X-Nomiqon-Spend-Token or Proxy-Authorization: Bearer <token>, or the "
+     "proxy URL http://<CAID>:<token>@gateway."},
     {spend_token_invalid, "spend_token_invalid", 407, false,
      "The spend token is malformed, badly signed, or of an unknown identity; mint a new one with a "
      "registered key."},

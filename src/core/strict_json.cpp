@@ -60,7 +60,8 @@ std::string reason_of(const nlohmann::detail::exception& error) {
 /// Builds the document from SAX events and stops at the first thing that is not strict.
 class DocumentBuilder {
   public:
-    explicit DocumentBuilder(std::size_t max_depth) : max_depth_(max_depth) {}
+    explicit DocumentBuilder(const JsonLimits& limits)
+        : max_depth_(limits.max_depth), max_values_(limits.max_values), values_left_(limits.max_values) {}
 
     [[nodiscard]] Json take_document() { return std::move(document_); }
     [[nodiscard]] const std::string& problem() const { return problem_; }
@@ -137,8 +138,14 @@ class DocumentBuilder {
         member = std::move(value);
         return &member;
     }
+    bool count_value() {
+        if (values_left_ == 0) return stop("more than " + std::to_string(max_values_) + " values");
+        --values_left_;
+        return true;
+    }
     template <class Value>
     bool add(Value&& value) {
+        if (!count_value()) return false;
         place(Json(std::forward<Value>(value)));
         return end_value();
     }
@@ -146,6 +153,7 @@ class DocumentBuilder {
         if (open_.size() == max_depth_) {
             return stop("nested deeper than " + std::to_string(max_depth_) + " levels");
         }
+        if (!count_value()) return false;
         Json* const placed = place(std::move(container));
         open_.push_back({.container = placed});
         return true;
@@ -161,6 +169,8 @@ class DocumentBuilder {
     }
 
     std::size_t max_depth_;
+    std::size_t max_values_;
+    std::size_t values_left_;
     Json document_;
     std::vector<Level> open_;
     std::string problem_;
@@ -194,7 +204,7 @@ std::expected<nlohmann::json, JsonProblem> parse_strict_json(std::string_view te
     if (auto problem = check_bytes(text)) return std::unexpected(std::move(*problem));
 
     std::size_t consumed = 0;
-    DocumentBuilder builder{limits.max_depth};
+    DocumentBuilder builder{limits};
     const bool whole = Json::sax_parse(CountingIterator{text.data(), consumed},
                                        CountingIterator{text.data() + text.size(), consumed}, &builder,
                                        Json::input_format_t::json, /*strict=*/true, limits.allow_comments);

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "database.h"
+#include "interception.h"
 #include "metrics.h"
 #include "nomiqon/admin/admin_server.h"
 #include "nomiqon/ledger/data_dir_lock.h"
@@ -55,7 +56,7 @@ sigset_t block_signals() {
 
 // New routes, prices and secrets. A file with mistakes changes nothing.
 void reload(const Options& options, proxy::Proxy& proxy, service::SpendAuthorizer& authorizer,
-            spdlog::logger& log) {
+            Interception& interception, ledger::PostgresLedger& ledger, spdlog::logger& log) {
     const auto config = load_config(options.config_file, options.overrides);
     if (!config) {
         for (const ConfigProblem& problem : config.error())
@@ -63,7 +64,15 @@ void reload(const Options& options, proxy::Proxy& proxy, service::SpendAuthorize
         log.error("the configuration was not reloaded");
         return;
     }
-    authorizer.set_routes(std::make_shared<const metering::RouteTable>(config->routes));
+    auto book = read_prices(*config, &log);
+    if (!book) {
+        log.error("{}", book.error());
+        log.error("the configuration was not reloaded");
+        return;
+    }
+    interception.reload(*config);
+    ledger.keep_price_book((*book)->version(), (*book)->document());
+    authorizer.set_routes(std::make_shared<const metering::RouteTable>(config->routes, *std::move(book)));
     proxy.reload(*config);
     log.info("the configuration was reloaded");
 }
@@ -89,6 +98,16 @@ int run(const Options& options, const Config& config) {
     }
 
     const SystemClock clock;
+    const auto interception = Interception::open(config, clock, log);
+    if (!interception) {
+        log->critical("{}", interception.error());
+        return 1;
+    }
+    auto book = read_prices(config, log.get());
+    if (!book) {
+        log->critical("{}", book.error());
+        return 1;
+    }
     ledger::PostgresLedger ledger{{.connections = config.database.connections,
                                    .queue = config.database.queue,
                                    .batch = config.database.batch,
@@ -97,9 +116,10 @@ int run(const Options& options, const Config& config) {
                                    .refusals = config.limits.refusals,
                                    .version = NOMIQON_VERSION},
                                   log};
+    ledger.keep_price_book((*book)->version(), (*book)->document());
     service::SpendAuthorizer authorizer{ledger,
                                         clock,
-                                        std::make_shared<const metering::RouteTable>(config.routes),
+                                        std::make_shared<const metering::RouteTable>(config.routes, *book),
                                         {.audience = config.token.audience,
                                          .wait = config.reservation.wait,
                                          .require_allowlist = config.policy.require_allowlist}};
@@ -107,24 +127,26 @@ int run(const Options& options, const Config& config) {
     std::atomic<bool> draining{false};
     std::atomic<bool> failed{false};
     proxy::Proxy* proxy_stats = nullptr;  // the metrics page shows the proxy, which is built after the page
-    admin::AdminServer admin{
-        config,
-        ledger,
-        authorizer,
-        clock,
-        {.not_ready_because = [&]() -> std::string {
-             if (draining) return "shutting down";
-             if (!database.is_up()) return "waiting for the database";
-             return ledger.is_available() ? "" : "the database is away";
-         },
-         .metrics =
-             [&] { return metrics_text(proxy_stats->stats(), ledger.stats(), ledger.is_available()); }},
-        log};
+    admin::AdminServer admin{config,
+                             ledger,
+                             authorizer,
+                             clock,
+                             {.not_ready_because = [&]() -> std::string {
+                                  if (draining) return "shutting down";
+                                  if (!database.is_up()) return "waiting for the database";
+                                  return ledger.is_available() ? "" : "the database is away";
+                              },
+                              .metrics =
+                                  [&] {
+                                      return metrics_text(proxy_stats->stats(), ledger.stats(),
+                                                          ledger.is_available(), **interception);
+                                  }},
+                             log};
     // The proxy connects to no listener of the gateway's own, so it must know the port that the admin one
     // really has.
     Config proxy_config = config;
     proxy_config.admin_listen = admin.address();
-    proxy::Proxy proxy{proxy_config, authorizer, log};
+    proxy::Proxy proxy{proxy_config, authorizer, log, (*interception)->parts()};
     proxy_stats = &proxy;
 
     const auto up = database.bring_up([&](const std::string& why) {
@@ -148,7 +170,7 @@ int run(const Options& options, const Config& config) {
         int signal = 0;
         if (::sigwait(&signals, &signal) != 0) continue;
         if (signal != SIGHUP) break;
-        reload(options, proxy, authorizer, *log);
+        reload(options, proxy, authorizer, **interception, ledger, *log);
     }
     log->info("draining, for {} s at most", config.shutdown.drain.count() / 1000);
     draining = true;
@@ -176,6 +198,10 @@ int main(int argc, char** argv) {
         return 1;
     }
     if (options->check_config) {
+        if (const auto book = gateway::read_prices(*config, nullptr); !book) {
+            fmt::print(stderr, "nomiqon-gateway: {}\n", book.error());
+            return 1;
+        }
         for (const std::string& warning : config->warnings)
             fmt::print("warning: {}\n", warning);
         fmt::print("the configuration is good\n");

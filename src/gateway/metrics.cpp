@@ -1,6 +1,7 @@
 #include "metrics.h"
 
 #include <fmt/format.h>
+#include <chrono>
 #include <iterator>
 #include <string_view>
 
@@ -16,7 +17,7 @@ void write(std::string& text, std::string_view name, std::string_view type, std:
 }  // namespace
 
 std::string metrics_text(const proxy::ProxyStats& proxy, const ledger::LedgerStats& ledger,
-                         bool database_available) {
+                         bool database_available, const Interception& interception) {
     std::string text;
     write(text, "nomiqon_proxy_connections_total", "counter", "Client connections accepted",
           proxy.connections_accepted);
@@ -29,6 +30,19 @@ std::string metrics_text(const proxy::ProxyStats& proxy, const ledger::LedgerSta
           proxy.bytes_to_upstream);
     write(text, "nomiqon_proxy_client_bytes_total", "counter", "Bytes sent to clients",
           proxy.bytes_to_client);
+
+    write(text, "nomiqon_tls_handshakes_total", "counter", "TLS handshakes with clients", proxy.handshakes);
+    write(text, "nomiqon_tls_handshakes_failed_total", "counter", "TLS handshakes with clients that failed",
+          proxy.handshakes_failed);
+    const auto leaves = interception.leaf_stats();
+    write(text, "nomiqon_tls_leaves", "gauge", "Leaf certificates in the cache", leaves.leaves);
+    write(text, "nomiqon_tls_leaves_minted_total", "counter", "Leaf certificates made", leaves.minted);
+    const auto expires = std::chrono::floor<std::chrono::seconds>(interception.authority().expires());
+    write(text, "nomiqon_tls_ca_expires_timestamp_seconds", "gauge", "When the gateway's CA ends, Unix time",
+          static_cast<std::uint64_t>(expires.time_since_epoch().count()));
+    write(text, "nomiqon_metering_alarms_total", "counter",
+          "Answers that the price book could not price, charged as high as they could be",
+          proxy.metering_alarms);
 
     text +=
         "# HELP nomiqon_refusals_total Requests refused, by code\n# TYPE nomiqon_refusals_total counter\n";

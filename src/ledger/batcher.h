@@ -25,6 +25,7 @@ inline constexpr Day unknown_day{};
 struct ReserveRequest {
     ReserveCommand command;
     std::shared_ptr<Pending<ReserveResult>> pending;
+    std::string encoded{};  ///< as it will be sent, where that is known already (wire.h)
 };
 
 /// What one transaction does: the endings first, which give money back, then the requests, which may need it.

@@ -78,6 +78,7 @@ void Maintenance::tick(pqxx::connection& connection) {
         state_.contact(true);
         ping_at_ = now + ping_every;
     }
+    write_price_book(connection);
     write_refusals(connection);
     resolve_doubts(connection);
     if (now >= expire_at_) {
@@ -87,6 +88,17 @@ void Maintenance::tick(pqxx::connection& connection) {
     if (now >= forget_at_) {
         pqxx::nontransaction{connection}.exec_prepared("forget_expired");
         forget_at_ = now + forget_every;
+    }
+}
+
+void Maintenance::write_price_book(pqxx::connection& connection) {
+    std::optional<PriceBookText> book = state_.take_price_book();
+    if (!book) return;
+    try {
+        pqxx::nontransaction{connection}.exec_prepared("keep_price_book", book->version, book->document);
+    } catch (const std::exception&) {
+        state_.keep_price_book(std::move(*book));
+        throw;
     }
 }
 

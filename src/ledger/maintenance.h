@@ -25,6 +25,7 @@ class Maintenance {
   private:
     void run();
     void tick(pqxx::connection& connection);
+    void write_price_book(pqxx::connection& connection);
     void write_refusals(pqxx::connection& connection);
     void resolve_doubts(pqxx::connection& connection);
     void expire(pqxx::connection& connection);

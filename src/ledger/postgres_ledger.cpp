@@ -128,6 +128,10 @@ void PostgresLedger::stop(Duration limit) {
     impl_->maintenance->stop();
 }
 
+void PostgresLedger::keep_price_book(std::string version, std::string document) {
+    impl_->state.keep_price_book({std::move(version), std::move(document)});
+}
+
 bool PostgresLedger::is_available() const {
     return impl_->state.available();
 }
@@ -170,6 +174,16 @@ asio::awaitable<std::expected<bool, LedgerError>> PostgresLedger::is_token_used(
     co_return co_await impl_->look_up<bool>(agent.str(), [=](pqxx::connection& connection) {
         pqxx::nontransaction tx{connection};
         return tx.exec_prepared1("is_token_used", agent.str(), caid.str(), exp, jti)[0].as<bool>();
+    });
+}
+
+asio::awaitable<std::expected<Usdc, LedgerError>> PostgresLedger::affordable(AffordableQuery query) {
+    const std::string agent = query.agent.str();
+    co_return co_await impl_->look_up<Usdc>(agent, [query = std::move(query)](pqxx::connection& connection) {
+        const auto max = query.token_max ? std::optional(query.token_max->nanos()) : std::nullopt;
+        const auto rows = pqxx::nontransaction{connection}.exec_prepared(
+            "affordable", query.agent.str(), query.caid.str(), query.token_exp, query.jti, max);
+        return Usdc::from_nanos(rows.empty() ? 0 : rows[0][0].as<std::int64_t>(0));
     });
 }
 

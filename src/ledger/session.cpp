@@ -26,6 +26,8 @@ void prepare_statements(pqxx::connection& connection) {
     connection.prepare("work", work_statement());
     connection.prepare("find_agent", "select * from nomiqon.find_agent($1)");
     connection.prepare("is_token_used", "select nomiqon.is_token_used($1, $2, $3, $4)");
+    connection.prepare("affordable", "select nomiqon.affordable($1, $2, $3, $4, $5)");
+    connection.prepare("keep_price_book", "select nomiqon.keep_price_book($1, $2)");
     connection.prepare("record_refusals", "select nomiqon.record_refusals($1::jsonb)");
     connection.prepare("renew_lease", "select nomiqon.renew_lease($1, $2, $3, $4::interval, $5)");
     connection.prepare("end_lease", "select nomiqon.end_lease($1)");
@@ -77,6 +79,7 @@ pqxx::connection& Session::open(const Target& target) {
         setup.exec(fmt::format("set idle_in_transaction_session_timeout = {}", timeout_.count() * 2));
         setup.exec("set application_name = 'nomiqon-gateway " + setup.esc(name_) + "'");
         identity_ = setup.exec1("select nomiqon.session_identity()")[0].as<std::string>("");
+        work_types_ = read_work_types(setup);
         setup.commit();
         prepare_statements(*connection);
     } catch (...) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "nomiqon/core/time.h"
+#include "wire.h"
 
 namespace nomiqon::ledger {
 
@@ -36,6 +37,8 @@ class Session {
         return identity_;
     }  ///< of the last session that was open
 
+    [[nodiscard]] const WorkTypes& work_types() const { return work_types_; }
+
     /// From another thread: makes a call that is under way fail.
     void interrupt();
 
@@ -43,6 +46,7 @@ class Session {
     std::string name_;
     Duration timeout_;
     std::string identity_;
+    WorkTypes work_types_;
     std::mutex socket_mutex_;  // guards socket_ against a close that another thread's interrupt races with
     int socket_ = -1;
     std::unique_ptr<pqxx::connection> connection_;

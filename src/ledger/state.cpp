@@ -119,4 +119,14 @@ std::size_t State::doubts() const {
     return sum;
 }
 
+void State::keep_price_book(PriceBookText book) {
+    const std::scoped_lock lock{mutex_};
+    price_book_ = std::move(book);
+}
+
+std::optional<PriceBookText> State::take_price_book() {
+    const std::scoped_lock lock{mutex_};
+    return std::exchange(price_book_, std::nullopt);
+}
+
 }  // namespace nomiqon::ledger

@@ -34,6 +34,11 @@ class RefusalQueue {
     std::deque<RefusalRecord> records_;
 };
 
+/// A price book that settlements name.
+struct PriceBookText {
+    std::string version, document;
+};
+
 /// What the threads of one PostgresLedger share.
 class State {
   public:
@@ -61,6 +66,10 @@ class State {
     [[nodiscard]] std::vector<Doubt> take_doubts();
     [[nodiscard]] std::size_t doubts() const;
 
+    /// Written down as soon as the database answers.
+    void keep_price_book(PriceBookText book);
+    [[nodiscard]] std::optional<PriceBookText> take_price_book();
+
     RefusalQueue refusals;
 
     struct Counters {
@@ -75,7 +84,8 @@ class State {
     GatewayId gateway_ = GatewayId::generate();
     std::function<std::optional<TransactionId>()> oldest_open_;
     std::vector<Doubt> doubts_;
-    std::mutex lease_mutex_;  // one renewal at a time
+    std::optional<PriceBookText> price_book_;  // not written down yet
+    std::mutex lease_mutex_;                   // one renewal at a time
     enum class Contact : std::uint8_t { none, well, lost };
     std::atomic<Contact> contact_{Contact::none};
 };

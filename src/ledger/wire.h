@@ -14,10 +14,21 @@ namespace nomiqon::ledger {
            "$4::nomiqon.reserve_command[])";
 }
 
+/// What the database calls the types of a batch's rows. Another number in every database.
+struct WorkTypes {
+    std::uint32_t ending = 0;
+    std::uint32_t request = 0;
+};
+[[nodiscard]] WorkTypes read_work_types(pqxx::transaction_base& transaction);
+
+/// What a batch carries of a request, whatever batch that will be. Made before the request waits for its
+/// turn, so that the database doesn't wait for it.
+[[nodiscard]] std::string encode(const ReserveCommand& command);
+
 /// Hands a batch to nomiqon.work (migrations/0002_reserve.sql): its answer as rows. `now` is what the
 /// requests' `wait_until` is compared with. Throws what pqxx throws.
-[[nodiscard]] pqxx::result send_work(pqxx::transaction_base& transaction, const std::string& gateway,
-                                     const Batch& batch, Steady::time_point now);
+[[nodiscard]] pqxx::result send_work(pqxx::transaction_base& transaction, const WorkTypes& types,
+                                     const std::string& gateway, const Batch& batch, Steady::time_point now);
 /// What the rows say. Throws std::runtime_error for an answer that makes no sense.
 [[nodiscard]] BatchAnswer read_answer(const pqxx::result& rows, const Batch& batch);
 

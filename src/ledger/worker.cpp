@@ -44,6 +44,7 @@ Worker::~Worker() {
 }
 
 void Worker::submit(ReserveRequest request) {
+    request.encoded = encode(request.command);
     {
         const std::scoped_lock lock{mutex_};
         batcher_.submit(std::move(request));
@@ -229,7 +230,8 @@ void Worker::run_batch(Batch batch) {
 // One statement, which is a transaction of its own: BEGIN and COMMIT would cost two more round trips.
 pqxx::result Worker::attempt(const Batch& batch) {
     pqxx::nontransaction transaction{session_.open(state_.target())};
-    const pqxx::result rows = send_work(transaction, state_.gateway(), batch, Steady::now());
+    const pqxx::result rows =
+        send_work(transaction, session_.work_types(), state_.gateway(), batch, Steady::now());
     state_.contact(true);
     state_.counters.batches.fetch_add(1, std::memory_order_relaxed);
     return rows;

@@ -1,6 +1,7 @@
 #include "nomiqon/metering/routes.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <stdexcept>
 #include <unordered_map>
@@ -11,6 +12,40 @@
 
 namespace nomiqon::metering {
 namespace {
+
+/// Known by the gateway without a word of configuration: what is called through them is metered.
+struct Provider {
+    std::string_view host, meter;
+};
+constexpr auto known_providers = std::to_array<Provider>({
+    {"api.openai.com", "openai"},
+    {"*.openai.azure.com", "azure"},
+    {"api.anthropic.com", "anthropic"},
+    {"generativelanguage.googleapis.com", "gemini"},
+    {"api.mistral.ai", "mistral"},
+    {"api.groq.com", "groq"},
+    {"api.deepseek.com", "deepseek"},
+    {"api.together.xyz", "together"},
+    {"api.together.ai", "together"},
+    {"openrouter.ai", "openrouter"},
+    {"api.tavily.com", "tavily"},
+    {"api.search.brave.com", "brave"},
+    {"api.bing.microsoft.com", "bing"},
+    {"serpapi.com", "serpapi"},
+    {"api.pinecone.io", "pinecone"},
+    {"*.pinecone.io", "pinecone"},
+});
+
+std::vector<Route> well_known_providers() {
+    std::vector<Route> routes;
+    for (const Provider& provider : known_providers) {
+        Route route{.host = std::string(provider.host)};
+        route.mode = RouteMode::intercept;
+        route.meter = provider.meter;
+        routes.push_back(std::move(route));
+    }
+    return routes;
+}
 
 constexpr Usdc tunnel_price = Usdc::from_nanos(1'000'000);  // 0.001 USDC
 
@@ -32,16 +67,19 @@ std::optional<Usdc> connection_price(const RoutePrice& price) {
 }  // namespace
 
 struct RouteTable::Impl {
+    std::shared_ptr<const PriceBook> book;
     std::vector<Route> routes;
     std::vector<HostPattern> patterns;  ///< of `routes`, one each
     Index exact, below;
     Places any;
+    std::vector<Route> providers = well_known_providers();
     // Without a price of its own a paid host's price is unknown, see price_of_tunnel.
     Route paid{.host = "*", .price = RoutePrice{}};
     Route free{.host = "*", .price = RoutePrice{.free = true}};
     Route other{.host = "*", .price = RoutePrice{.per_connection = tunnel_price}};
 
     void add(Route route);
+    [[nodiscard]] const Route* find_provider(const HostName& host, std::uint16_t port) const;
     [[nodiscard]] const Route* find(const HostName& host, std::uint16_t port, const PaidHost* paid_row) const;
 };
 
@@ -93,7 +131,19 @@ const Route* RouteTable::Impl::find(const HostName& host, std::uint16_t port,
     return best == routes.size() ? nullptr : &routes[best];
 }
 
-RouteTable::RouteTable(std::vector<Route> configured) : impl_(std::make_unique<Impl>()) {
+/// Their hosts stand in the list by exact name, or below a name of their own; few enough to look through.
+const Route* RouteTable::Impl::find_provider(const HostName& host, std::uint16_t port) const {
+    if (port != default_port(Scheme::https)) return nullptr;
+    const auto found = std::ranges::find_if(providers, [&](const Route& route) {
+        const std::string_view pattern = route.host;
+        return pattern.starts_with("*.") ? is_below(host.str(), pattern.substr(2)) : host.str() == pattern;
+    });
+    return found == providers.end() ? nullptr : &*found;
+}
+
+RouteTable::RouteTable(std::vector<Route> configured, std::shared_ptr<const PriceBook> book)
+    : impl_(std::make_unique<Impl>()) {
+    impl_->book = book ? std::move(book) : PriceBook::built_in();
     impl_->routes.reserve(configured.size());
     for (auto& route : configured)
         impl_->add(std::move(route));
@@ -104,7 +154,10 @@ RouteTable::~RouteTable() = default;
 const Route& RouteTable::match(const HostName& host, std::uint16_t port) const {
     const auto* paid_row = find_paid_host(host);
     if (const auto* route = impl_->find(host, port, paid_row)) return *route;
-    if (paid_row != nullptr) return impl_->paid;
+    if (paid_row != nullptr) {
+        const auto* provider = impl_->find_provider(host, port);
+        return provider != nullptr ? *provider : impl_->paid;
+    }
     return is_known_free_host(host) ? impl_->free : impl_->other;
 }
 
@@ -133,6 +186,45 @@ std::expected<Usdc, RefusalCode> RouteTable::price_of_plain_request(const HostNa
     const auto price = connection_price(*route.price);
     if (!price) return std::unexpected(RefusalCode::price_unknown);
     return *price;
+}
+
+bool RouteTable::prices_path(const Route& route, std::string_view path) {
+    return route.price && route.price->per_request &&
+           std::ranges::find(route.price->paths, path) != route.price->paths.end();
+}
+
+std::expected<Usdc, RefusalCode> RouteTable::price_of_inner_request(const Route& route) {
+    if (!route.price) return std::unexpected(RefusalCode::price_unknown);
+    if (route.price->per_request) return *route.price->per_request;
+    const auto price = connection_price(*route.price);
+    if (!price) return std::unexpected(RefusalCode::price_unknown);
+    return *price;
+}
+
+std::expected<Usdc, RefusalCode> RouteTable::price_of_upgrade(const Route& route) {
+    if (!route.upgrade || !route.price || !route.price->max_time || !route.price->max_bytes) {
+        return std::unexpected(RefusalCode::price_unknown);
+    }
+    const auto price = connection_price(*route.price);
+    if (!price) return std::unexpected(RefusalCode::price_unknown);
+    return *price;
+}
+
+MeterTerms RouteTable::meter_terms(const Route& route) const {
+    MeterTerms terms{.book = impl_->book, .provider = route.provider, .deployments = route.deployments};
+    for (const auto& [name, tool] : route.tools) {
+        terms.tools.emplace(name,
+                            ToolTerms{.fee = tool.fee,
+                                      .max_calls = static_cast<std::int64_t>(tool.max_calls),
+                                      .tokens_per_call = static_cast<std::int64_t>(tool.tokens_per_call)});
+    }
+    terms.max_read_units = static_cast<std::int64_t>(route.max_read_units);
+    terms.allow_deferred = route.deferred;
+    return terms;
+}
+
+const std::shared_ptr<const PriceBook>& RouteTable::book() const {
+    return impl_->book;
 }
 
 std::optional<Usdc> RouteTable::overrun_limit(const HostName& host, std::uint16_t port) const {

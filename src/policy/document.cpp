@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "nomiqon/core/host_pattern.h"
+#include "entry_reader.h"
 #include "nomiqon/core/strict_json.h"
 #include "nomiqon/core/suggestion.h"
 
@@ -22,10 +22,7 @@ namespace {
 using nlohmann::json;
 using Result = std::optional<PolicyProblem>;  ///< nothing: it is well
 
-constexpr std::size_t most_entries = 10'000;
-
 constexpr std::array<std::string_view, 3> unbuilt_members{"windowCap", "rateLimit", "requireBinding"};
-constexpr std::array<std::string_view, 3> unbuilt_entry_members{"methods", "paths", "models"};
 constexpr std::array<std::string_view, 6> gateway_members{"id",        "version", "createdAt",
                                                           "createdBy", "reason",  "_computed"};
 
@@ -54,58 +51,18 @@ Result read_time(const json& value, const std::string& pointer, std::optional<Ti
     return PolicyProblem{pointer, "must be a time by RFC 3339: \"2026-05-24T12:00:00Z\""};
 }
 
-/// The host of an entry that is an object.
-std::expected<const json*, PolicyProblem> host_member(const json& entry, const std::string& pointer) {
-    for (const auto& [name, value] : entry.items()) {
-        if (name == "host" || (value.is_null() && is_one_of(name, unbuilt_entry_members))) continue;
-        const auto place = pointer + '/' + json_pointer_token(name);
-        if (is_one_of(name, unbuilt_entry_members)) {
-            return std::unexpected(
-                PolicyProblem{place, in_backticks(name) + " is not enforced by this version yet"});
-        }
-        return std::unexpected(
-            PolicyProblem{place, "unknown member " + in_backticks(name) + "; an entry has a `host`"});
-    }
-    if (!entry.contains("host")) return std::unexpected(PolicyProblem{pointer, "needs a `host`"});
-    return &entry.at("host");
-}
-
-std::expected<HostPattern, PolicyProblem> read_entry(const json& entry, std::string pointer) {
-    const json* host = &entry;
-    if (entry.is_object()) {
-        const auto member = host_member(entry, pointer);
-        if (!member) return std::unexpected(member.error());
-        host = *member;
-        pointer += "/host";
-    }
-    if (!host->is_string()) {
-        return std::unexpected(
-            PolicyProblem{std::move(pointer),
-                          "must be a host in a string: \"api.openai.com\", \"*.example.com\" or \"*\""});
-    }
-    const auto& text = host->get_ref<const std::string&>();
-    auto pattern = HostPattern::parse(text);
-    if (pattern) return *std::move(pattern);
-    return std::unexpected(
-        PolicyProblem{std::move(pointer), in_backticks(text) + " is no host: " + pattern.error()});
-}
-
-Result read_hosts(const json& value, const std::string& pointer, HostList& list) {
-    if (!value.is_array()) return PolicyProblem{pointer, "must be a list of hosts"};
-    if (value.size() > most_entries) {
-        return PolicyProblem{pointer, "has more than " + std::to_string(most_entries) + " entries"};
-    }
-    for (std::size_t i = 0; i < value.size(); ++i) {
-        const auto pattern = read_entry(value[i], pointer + '/' + std::to_string(i));
-        if (!pattern) return pattern.error();
-        list.add(*pattern);
-    }
-    list.seal();
+Result read_allowlist(const json& value, const std::string& pointer, Rules& rules) {
+    auto list = read_host_list(value, pointer, ListKind::allow);
+    if (!list) return std::move(list.error());
+    rules.allowlist = *std::move(list);
     return std::nullopt;
 }
 
-Result read_allowlist(const json& value, const std::string& pointer, Rules& rules) {
-    return read_hosts(value, pointer, rules.allowlist.emplace());
+Result read_blocklist(const json& value, const std::string& pointer, Rules& rules) {
+    auto list = read_host_list(value, pointer, ListKind::block);
+    if (!list) return std::move(list.error());
+    rules.blocklist = *std::move(list);
+    return std::nullopt;
 }
 
 Result read_active_hours(const json& value, const std::string&, Rules& rules) {
@@ -134,8 +91,7 @@ constexpr std::array members{
     Member{"maxPerRequest", [](const json& v, const std::string& p,
                                Rules& r) { return read_amount(v, p, r.max_per_request); }},
     Member{"allowlist", read_allowlist},
-    Member{"blocklist",
-           [](const json& v, const std::string& p, Rules& r) { return read_hosts(v, p, r.blocklist); }},
+    Member{"blocklist", read_blocklist},
     Member{"activeFrom",
            [](const json& v, const std::string& p, Rules& r) { return read_time(v, p, r.active_from); }},
     Member{"activeUntil",

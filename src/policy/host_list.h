@@ -2,43 +2,55 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "entry.h"
 #include "nomiqon/core/host.h"
 #include "nomiqon/core/host_pattern.h"
 
 namespace nomiqon::policy {
 
-/// The hosts of an allowlist or a blocklist, for look-ups that don't grow with its length. Filled once, then
-/// read.
+/// The entries of an allowlist or a blocklist, for look-ups that don't grow with its length. Filled once,
+/// then read.
 class HostList {
   public:
-    /// Ports that an entry speaks of.
-    struct Ports {
-        bool unnamed = false;              ///< there is an entry without a port
-        std::vector<std::uint16_t> named;  ///< sorted once `seal` was called
+    /// Entries with conditions of one host: these are gone through one by one.
+    static constexpr std::size_t most_conditional = 64;
+
+    /// What is said of one host, or of all hosts below it.
+    struct Entries {
+        struct Conditional {
+            std::optional<std::uint16_t> port;
+            Conditions conditions;
+        };
+        bool any_port = false;             ///< there is an entry of the host alone without a port
+        std::vector<std::uint16_t> ports;  ///< of those with one; sorted once `seal` was called
+        std::vector<Conditional> conditional;
+
+        [[nodiscard]] bool has_port(std::uint16_t port) const;
     };
 
-    void add(const HostPattern& pattern);
+    /// False: the host has too many entries with conditions already.
+    [[nodiscard]] bool add(const HostPattern& pattern, Conditions conditions);
     void seal();  ///< after the last `add`
+    [[nodiscard]] bool has_paths() const { return has_paths_; }
 
-    /// Whether an entry takes this host and `accepts` says so of its ports. `*` takes addresses only where
+    /// Shows `done` the entries that take this host, until it returns true. `*` takes addresses only where
     /// `star_takes_addresses`.
-    template <typename Accepts>
-    [[nodiscard]] bool contains(const HostName& host, bool star_takes_addresses,
-                                const Accepts& accepts) const {
+    template <typename Done>
+    void visit(const HostName& host, bool star_takes_addresses, const Done& done) const {
         std::string_view name = host.str();
-        if (holds(exact_, name, accepts)) return true;
-        if ((!host.is_ip_literal() || star_takes_addresses) && accepts(any_)) return true;
-        if (host.is_ip_literal() || below_.empty()) return false;
+        if (shows(exact_, name, done)) return;
+        if ((!host.is_ip_literal() || star_takes_addresses) && done(any_)) return;
+        if (host.is_ip_literal() || below_.empty()) return;
         for (auto dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
             name.remove_prefix(dot + 1);
-            if (holds(below_, name, accepts)) return true;
+            if (shows(below_, name, done)) return;
         }
-        return false;
     }
 
   private:
@@ -48,17 +60,18 @@ class HostList {
             return std::hash<std::string_view>{}(text);
         }
     };
-    using Index = std::unordered_map<std::string, Ports, TextHash, std::equal_to<>>;
+    using Index = std::unordered_map<std::string, Entries, TextHash, std::equal_to<>>;
 
-    template <typename Accepts>
-    [[nodiscard]] static bool holds(const Index& index, std::string_view name, const Accepts& accepts) {
+    template <typename Done>
+    [[nodiscard]] static bool shows(const Index& index, std::string_view name, const Done& done) {
         const auto found = index.find(name);
-        return found != index.end() && accepts(found->second);
+        return found != index.end() && done(found->second);
     }
 
     Index exact_;
     Index below_;
-    Ports any_;
+    Entries any_;
+    bool has_paths_ = false;
 };
 
 }  // namespace nomiqon::policy

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "document.h"
+#include "plain_path.h"
 
 namespace nomiqon::policy {
 
@@ -20,24 +21,60 @@ bool is_active(const Rules& rules, Time now) {
     return !rules.active_hours || rules.active_hours->contain(now);
 }
 
-bool names_port(const HostList::Ports& ports, std::uint16_t port) {
-    return std::ranges::binary_search(ports.named, port);
+Asked asked_of(const HostList& list, const Request& request) {
+    return {.request = request, .path = list.has_paths() ? plain_path(request.path) : std::nullopt};
 }
 
 /// An entry without a port blocks every port: who blocks a host means the host.
-bool is_blocked(const Rules& rules, const Request& request) {
-    return rules.blocklist.contains(request.host, true, [&](const HostList::Ports& ports) {
-        return ports.unnamed || names_port(ports, request.port);
+std::optional<RefusalCode> blocked(const HostList& list, const Request& request) {
+    const auto asked = asked_of(list, request);
+    std::optional<RefusalCode> why;
+    list.visit(request.host, true, [&](const HostList::Entries& entries) {
+        if (entries.any_port || entries.has_port(request.port)) why = RefusalCode::policy_domain_blocked;
+        for (const auto& entry : entries.conditional) {
+            if (why) break;
+            if (!entry.port || *entry.port == request.port) why = entry.conditions.block(asked);
+        }
+        return why.has_value();
     });
+    return why;
 }
 
-bool is_allowed(const Rules& rules, const Request& request) {
-    // An address is reached only when it is listed as such, so never without a list.
-    if (!rules.allowlist) return !request.host.is_ip_literal();
-    return rules.allowlist->contains(request.host, false, [&](const HostList::Ports& ports) {
-        return (ports.unnamed && request.port == default_port(request.scheme)) ||
-               names_port(ports, request.port);
+/// One entry that permits all of the request is enough.
+Reach reach_in(const HostList& list, const Request& request) {
+    const auto asked = asked_of(list, request);
+    const bool usual_port = request.port == default_port(request.scheme);
+    Reach furthest = Reach::nowhere;
+    list.visit(request.host, false, [&](const HostList::Entries& entries) {
+        if ((entries.any_port && usual_port) || entries.has_port(request.port)) furthest = Reach::allowed;
+        for (const auto& entry : entries.conditional) {
+            if (furthest == Reach::allowed) break;
+            const bool fits = entry.port ? *entry.port == request.port : usual_port;
+            if (fits) furthest = std::max(furthest, entry.conditions.permit(asked));
+        }
+        return furthest == Reach::allowed;
     });
+    return furthest;
+}
+
+std::optional<RefusalCode> not_allowed(const Rules& rules, const Request& request) {
+    // An address is reached only when it is listed as such, so never without a list.
+    if (!rules.allowlist) {
+        return request.host.is_ip_literal() ? std::optional(RefusalCode::policy_domain_blocked)
+                                            : std::nullopt;
+    }
+    switch (reach_in(*rules.allowlist, request)) {
+        case Reach::allowed:
+            return std::nullopt;
+        case Reach::host:
+            return RefusalCode::policy_method_blocked;
+        case Reach::model:
+            return RefusalCode::policy_model_blocked;
+        case Reach::nowhere:
+        case Reach::path:
+            break;
+    }
+    return RefusalCode::policy_domain_blocked;
 }
 
 }  // namespace
@@ -71,9 +108,8 @@ std::optional<RefusalCode> Policy::decide(const Request& request, Time now) cons
     const auto& rules = impl_->rules;
     if (rules.frozen) return RefusalCode::agent_frozen;
     if (!is_active(rules, now)) return RefusalCode::policy_inactive;
-    if (is_blocked(rules, request)) return RefusalCode::policy_domain_blocked;
-    if (!is_allowed(rules, request)) return RefusalCode::policy_domain_blocked;
-    return std::nullopt;
+    if (const auto refusal = blocked(rules.blocklist, request)) return refusal;
+    return not_allowed(rules, request);
 }
 
 nlohmann::json merge(const nlohmann::json& current, const nlohmann::json& partial) {

@@ -234,4 +234,15 @@ std::string encode_last_chunk(const HeaderFields& trailers) {
     return bytes + "\r\n";
 }
 
+void append_body(std::string& out, const BodyFraming& framing, std::string_view data) {
+    if (data.empty()) return;
+    if (framing.kind != BodyKind::chunked) {
+        out += data;
+        return;
+    }
+    out += encode_chunk_head(data.size());
+    out += data;
+    out += chunk_end;
+}
+
 }  // namespace nomiqon::proxy

@@ -113,5 +113,7 @@ class BodyReader {
 inline constexpr std::string_view chunk_end = "\r\n";
 [[nodiscard]] std::string encode_chunk_head(std::uint64_t size);
 [[nodiscard]] std::string encode_last_chunk(const HeaderFields& trailers = {});
+/// Appends `data` to `out` as a body of this framing carries it.
+void append_body(std::string& out, const BodyFraming& framing, std::string_view data);
 
 }  // namespace nomiqon::proxy

@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "query_credential.h"
+
 namespace nomiqon::proxy {
 namespace {
 
@@ -55,9 +57,45 @@ bool is_remade(std::string_view name) {
     return iequals(name, "Host") || iequals(name, "Content-Length");
 }
 
+/// Or of a host and a path that a proxy before this one would have been asked for, which nobody authorised.
 bool tells_of_the_agent(std::string_view name) {
-    constexpr std::array<std::string_view, 4> tellers{"Via", "Forwarded", "X-Forwarded-For", "X-Real-IP"};
-    return std::ranges::any_of(tellers, [&](std::string_view known) { return iequals(known, name); });
+    constexpr std::array<std::string_view, 3> tellers{"Via", "Forwarded", "X-Real-IP"};
+    constexpr std::string_view forwarded = "X-Forwarded-";
+    return iequals(name.substr(0, forwarded.size()), forwarded) ||
+           std::ranges::any_of(tellers, [&](std::string_view known) { return iequals(known, name); });
+}
+
+/// Where providers look for a key. On a route that has a credential of its own none of the agent's passes: it
+/// could name another account than the one that the gateway's owner pays.
+bool is_agents_credential(std::string_view name, const RouteCredential& credential) {
+    constexpr std::array<std::string_view, 8> usual{"Authorization",
+                                                    "X-Api-Key",
+                                                    "Api-Key",
+                                                    "X-Goog-Api-Key",
+                                                    "X-Subscription-Token",
+                                                    "Ocp-Apim-Subscription-Key",
+                                                    "X-Auth-Token",
+                                                    "Cookie"};
+    return iequals(name, credential.header) ||
+           std::ranges::any_of(usual, [&](std::string_view known) { return iequals(known, name); });
+}
+
+/// The codings of `accepted` that a meter reads, without those that a weight of 0 refuses.
+std::string readable_codings(const HeaderFields& headers) {
+    constexpr std::array<std::string_view, 5> readable{"gzip", "deflate", "br", "zstd", "identity"};
+    std::string result;
+    for (const auto& field : headers) {
+        if (!iequals(field.name, "Accept-Encoding")) continue;
+        for (const auto element : list_elements(field.value)) {
+            const auto coding = trim_ows(element.substr(0, element.find(';')));
+            if (std::ranges::none_of(readable,
+                                     [&](std::string_view known) { return iequals(known, coding); })) {
+                continue;
+            }
+            result.append(result.empty() ? "" : ", ").append(element);
+        }
+    }
+    return result.empty() ? "identity" : result;
 }
 
 }  // namespace
@@ -65,7 +103,13 @@ bool tells_of_the_agent(std::string_view name) {
 std::string upstream_request_head(const RequestHead& request, const UpstreamLeg& leg) {
     std::string bytes;
     bytes.reserve(request.consumed + 128);
-    bytes.append(request.method).append(" ").append(request.target.path_and_query).append(" HTTP/1.1\r\n");
+    bytes.append(request.method).append(" ");
+    if (leg.credential != nullptr) {
+        bytes.append(target_with_credential(request.target.path_and_query, *leg.credential, leg.agent));
+    } else {
+        bytes.append(request.target.path_and_query);
+    }
+    bytes.append(" HTTP/1.1\r\n");
     const bool usual_port = leg.target.port == default_port(leg.scheme);
     add(bytes, "Host", usual_port ? leg.target.host.str() : leg.target.to_string());
 
@@ -76,11 +120,25 @@ std::string upstream_request_head(const RequestHead& request, const UpstreamLeg&
             iequals(name, "Expect") || nominated.has(name)) {
             continue;
         }
+        if (leg.credential != nullptr && is_agents_credential(name, *leg.credential)) continue;
+        if (leg.decoded_body && iequals(name, "Content-Encoding")) continue;
+        if (leg.codings != AnswerCodings::any && iequals(name, "Accept-Encoding")) continue;
         add(bytes, name, field.value);
     }
+    if (leg.credential != nullptr && !leg.credential->header.empty()) {
+        add(bytes, leg.credential->header, leg.credential->value_for(leg.agent).reveal());
+    }
+    if (leg.codings == AnswerCodings::readable)
+        add(bytes, "Accept-Encoding", readable_codings(request.headers));
+    if (leg.codings == AnswerCodings::identity) add(bytes, "Accept-Encoding", "identity");
     add_framing(bytes, leg.body);
     if (leg.body.kind == BodyKind::chunked && request.chunked) add_announced_trailers(bytes, request.headers);
-    if (!leg.keep_alive) add(bytes, "Connection", "close");
+    if (!leg.upgrade.empty()) {
+        add(bytes, "Connection", "Upgrade");
+        add(bytes, "Upgrade", leg.upgrade);
+    } else if (!leg.keep_alive) {
+        add(bytes, "Connection", "close");
+    }
     return bytes.append("\r\n");
 }
 

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "body_framing.h"
+#include "nomiqon/core/config.h"
 #include "nomiqon/core/host.h"
 #include "request_head.h"
 #include "response_head.h"
@@ -13,11 +15,23 @@
 
 namespace nomiqon::proxy {
 
+/// Which content codings the provider may use for its answer.
+enum class AnswerCodings : std::uint8_t {
+    any,       ///< what the client accepts
+    readable,  ///< of these, only those that a meter can read
+    identity,  ///< none: something may have to be taken out of the answer
+};
+
 struct UpstreamLeg {
     Endpoint target;  ///< what was authorised, priced and connected to: Host is made of it
     Scheme scheme = Scheme::http;
     BodyFraming body{};      ///< how the session sends the body; usually the request's own framing
     bool keep_alive = true;  ///< whether the session would use the upstream's connection again
+    const RouteCredential* credential = nullptr;  ///< goes in; the agent's own ones stay here
+    std::string_view agent{};                     ///< its id, for a credential that is this agent's alone
+    bool decoded_body = false;                    ///< the body lost its Content-Encoding on the way
+    AnswerCodings codings = AnswerCodings::any;
+    std::string_view upgrade{};  ///< the protocols that the client asks to change to; empty: none
 };
 /// The head that goes to the provider, in origin form. `Expect` stays here: the session itself answers
 /// `100 Continue` once the spend is reserved.

@@ -147,10 +147,11 @@ void check_not_in_use(const tcp::endpoint& endpoint) {
 }  // namespace
 
 struct Proxy::Impl {
-    Impl(const Config& config, service::SpendAuthorizer& authorizer, std::shared_ptr<spdlog::logger> log);
+    Impl(const Config& config, service::SpendAuthorizer& authorizer, std::shared_ptr<spdlog::logger> log,
+         TlsParts tls);
 
     void listen(const Config& config, service::SpendAuthorizer& authorizer,
-                std::shared_ptr<spdlog::logger> log);
+                std::shared_ptr<spdlog::logger> log, TlsParts tls);
 
     ListenAddress address;
     std::unique_ptr<Shared> shared;
@@ -160,21 +161,21 @@ struct Proxy::Impl {
 };
 
 Proxy::Impl::Impl(const Config& config, service::SpendAuthorizer& authorizer,
-                  std::shared_ptr<spdlog::logger> log)
+                  std::shared_ptr<spdlog::logger> log, TlsParts tls)
     : address(config.proxy_listen) {
     try {
-        listen(config, authorizer, std::move(log));
+        listen(config, authorizer, std::move(log), tls);
     } catch (const boost::system::system_error& problem) {
         throw std::system_error(problem.code(), "listening on " + config.proxy_listen.to_string());
     }
 }
 
 void Proxy::Impl::listen(const Config& config, service::SpendAuthorizer& authorizer,
-                         std::shared_ptr<spdlog::logger> log) {
+                         std::shared_ptr<spdlog::logger> log, TlsParts tls) {
     check_not_in_use(endpoint_of(address));
     shared = std::make_unique<Shared>(config.limits, config.upstream,
                                       std::vector<ListenAddress>{config.proxy_listen, config.admin_listen},
-                                      authorizer, std::move(log));
+                                      authorizer, tls, config.cost_comment, std::move(log));
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned threads = config.threads != 0 ? config.threads : cores;
     const std::size_t pooled = std::max<std::size_t>(1, config.limits.connections / threads);
@@ -186,8 +187,9 @@ void Proxy::Impl::listen(const Config& config, service::SpendAuthorizer& authori
     shared->own_listeners.front() = address;
 }
 
-Proxy::Proxy(const Config& config, service::SpendAuthorizer& authorizer, std::shared_ptr<spdlog::logger> log)
-    : impl_(std::make_unique<Impl>(config, authorizer, std::move(log))) {}
+Proxy::Proxy(const Config& config, service::SpendAuthorizer& authorizer, std::shared_ptr<spdlog::logger> log,
+             TlsParts tls)
+    : impl_(std::make_unique<Impl>(config, authorizer, std::move(log), tls)) {}
 
 Proxy::~Proxy() {
     drain(Duration::zero());
@@ -240,6 +242,9 @@ ProxyStats Proxy::stats() const {
         sum.requests += counters.requests.value();
         sum.bytes_to_upstream += counters.bytes_to_upstream.value();
         sum.bytes_to_client += counters.bytes_to_client.value();
+        sum.handshakes += counters.handshakes.value();
+        sum.handshakes_failed += counters.handshakes_failed.value();
+        sum.metering_alarms += counters.metering_alarms.value();
         for (std::size_t i = 0; i < sum.refusals.size(); ++i)
             sum.refusals[i] += counters.refusals[i].value();
     }

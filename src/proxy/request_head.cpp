@@ -5,6 +5,8 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "nomiqon/metering/meter.h"
+
 namespace nomiqon::proxy {
 namespace {
 
@@ -170,6 +172,14 @@ std::optional<std::string_view> read_body_fields(RequestHead& head) {
     return std::nullopt;
 }
 
+/// The policy would judge another request than the one that is served.
+std::optional<std::string_view> check_overrides(const RequestHead& head) {
+    const bool overridden = std::ranges::any_of(
+        head.headers, [](const HeaderField& field) { return metering::overrides_request(field.name); });
+    return overridden ? std::optional<std::string_view>{"a header field overrides the method or the path"}
+                      : std::nullopt;
+}
+
 std::expected<RequestHead, Refusal> parse_head(std::string_view bytes) {
     const auto lines = split_head(bytes);
     const auto line = parse_request_line(lines.start_line);
@@ -186,7 +196,8 @@ std::expected<RequestHead, Refusal> parse_head(std::string_view bytes) {
                      .target = std::move(*target),
                      .headers = std::move(*fields),
                      .host = std::move(*host)};
-    for (const auto problem : {check_host(head), read_body_fields(head), read_expectation(head)}) {
+    for (const auto problem :
+         {check_host(head), read_body_fields(head), read_expectation(head), check_overrides(head)}) {
         if (problem) return std::unexpected(bad_request(*problem));
     }
     if (!beast_agrees(bytes, *line, head.headers.size())) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "client_hello.h"
+#include "intercept.h"
 #include "plain.h"
 #include "refusal_response.h"
 #include "tunnel.h"
@@ -56,9 +57,9 @@ asio::awaitable<void> Session::run() {
     } catch (const std::exception& problem) {
         worker_.shared.log->warn("session ended by an exception: {}", problem.what());
     }
-    boost::system::error_code ignored;
-    client_.close(ignored);
-    upstream_.close(ignored);
+    if (client_.encrypted()) client_.shut_down();
+    client_.close();
+    upstream_.close();
 }
 
 asio::awaitable<bool> Session::serve_next() {
@@ -81,7 +82,10 @@ asio::awaitable<bool> Session::serve_connect(const RequestHead& head) {
     const auto credentials = read_credentials(head.headers, Hop::proxy);
     if (!credentials) co_return co_await refuse(credentials.error(), std::move(site));
     if (target.port == default_port(Scheme::http)) {
-        co_return co_await serve_inside(target, *credentials, std::move(site));
+        co_return co_await serve_inside(target, *credentials, Scheme::http, std::move(site));
+    }
+    if (worker_.shared.authorizer.routes()->match(target.host, target.port).mode == RouteMode::intercept) {
+        co_return co_await serve_inside(target, *credentials, Scheme::https, std::move(site));
     }
     co_return co_await serve_tunnel(target, *credentials, std::move(site));
 }
@@ -98,14 +102,16 @@ asio::awaitable<bool> Session::serve_tunnel(const Endpoint& target, const Creden
     service::Reservation reservation = std::move(*authorized);
     mark_proven();
 
-    auto failure = co_await connect_upstream(worker_, *this, upstream_, target, reservation.agent());
+    auto failure = co_await connect_upstream(worker_, *this, upstream_.socket(), target, reservation.agent());
     if (failure) {
         reservation.release(failure->code);
         failure->agent = reservation.agent().str();
         co_return co_await refuse(std::move(*failure), std::move(site));
     }
     const bool open = co_await open_tunnel(target, reservation, site);
-    if (open) Relay::start(worker_, std::move(client_), std::move(upstream_), std::move(unread));
+    if (open) {
+        Relay::start(worker_, std::move(client_.socket()), std::move(upstream_.socket()), std::move(unread));
+    }
     co_return false;
 }
 
@@ -162,29 +168,29 @@ asio::awaitable<std::optional<Refusal>> Session::read_client_hello(const HostNam
 
 asio::awaitable<std::optional<Refusal>> Session::send_first_bytes(service::Reservation& reservation) {
     while (true) {
-        const auto sent =
-            ::send(upstream_.native_handle(), unread.data(), unread.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent > 0) {
+        const Channel::Result sent = upstream_.write(unread);
+        if (sent.state == Channel::State::moved) {
             reservation.settle_in_full();
-            worker_.counters.bytes_to_upstream.add(static_cast<std::size_t>(sent));
-            unread.erase(0, static_cast<std::size_t>(sent));
+            worker_.counters.bytes_to_upstream.add(sent.bytes);
+            unread.erase(0, sent.bytes);
             co_return std::nullopt;
         }
-        if (!would_block(errno)) break;
-        const auto [error] =
-            co_await upstream_.async_wait(Socket::wait_write, asio::as_tuple(asio::use_awaitable));
-        if (error || expired()) break;
+        if (sent.state != Channel::State::wait_write) break;
+        const bool ready = co_await wait_for(upstream_, sent.state);
+        if (!ready) break;
     }
     co_return Refusal{RefusalCode::upstream_unreachable, "the upstream closed before the first byte"};
 }
 
-/// A CONNECT to port 80: answered at once, and what comes then is HTTP in plain text, request by request.
+/// A connection whose requests are read one by one: HTTP in plain text after a CONNECT to port 80, or inside
+/// TLS that ends here. Its CONNECT is answered at once; what is refused is refused inside, where the
+/// provider's own SDK shows it.
 asio::awaitable<bool> Session::serve_inside(const Endpoint& target, const Credentials& credentials,
-                                            AnswerSite site) {
+                                            Scheme scheme, AnswerSite site) {
     std::optional<service::CheckedToken> token;
     if (!credentials.token.empty()) {
         auto request = spend_request(site.request_id, target, credentials);
-        request.scheme = Scheme::http;
+        request.scheme = scheme;
         request.method = "CONNECT";
         request.token_from_connect = true;
         auto checked = co_await worker_.shared.authorizer.check_token(std::move(request));
@@ -197,19 +203,25 @@ asio::awaitable<bool> Session::serve_inside(const Endpoint& target, const Creden
     arm(worker_.shared.limits.idle_timeout);
     const std::size_t sent = co_await send(client_, established);
     bool again = sent == established.size();
+    if (again && scheme == Scheme::https) again = co_await accept_tls(target.host);
     while (again)
-        again = co_await serve_inner_request(target, credentials, token);
+        again = co_await serve_inner_request(target, scheme, credentials, token);
     co_return false;
 }
 
 /// One request inside; it pays with a token of its own, else with the connection's.
-asio::awaitable<bool> Session::serve_inner_request(const Endpoint& target, const Credentials& of_connect,
+asio::awaitable<bool> Session::serve_inner_request(const Endpoint& target, Scheme scheme,
+                                                   const Credentials& of_connect,
                                                    const std::optional<service::CheckedToken>& token) {
     auto head = co_await read_head(true);
     if (!head) co_return false;
-    AnswerSite site{.request_id = RequestId::generate(), .host = target.to_string(), .inside = true};
-    auto problem = check_inner_target(*head, target, Scheme::http);
+    AnswerSite site{.request_id = RequestId::generate(),
+                    .host = target.to_string(),
+                    .inside = true,
+                    .to_head = head->method == "HEAD"};
+    auto problem = check_inner_target(*head, target, scheme);
     if (problem) co_return co_await refuse(std::move(*problem), std::move(site));
+    site.may_keep = head->keep_alive && head->framing().kind == BodyKind::none;
     auto own = read_credentials(head->headers, Hop::inside);
     if (!own) co_return co_await refuse(std::move(own.error()), std::move(site));
     const bool from_connect = own->token.empty() && token.has_value();
@@ -218,13 +230,33 @@ asio::awaitable<bool> Session::serve_inner_request(const Endpoint& target, const
 
     const bool last = from_connect && (!token->session || token->exp - unix_seconds(SystemClock{}.now()) <
                                                               about_to_expire_seconds);
-    co_return co_await serve_plain(*this, {.head = std::move(*head),
-                                           .target = target,
-                                           .credentials = std::move(*credentials),
-                                           .request_id = site.request_id,
-                                           .inside = true,
-                                           .token_from_connect = from_connect,
-                                           .last = last});
+    ClientRequest request{.head = std::move(*head),
+                          .scheme = scheme,
+                          .target = target,
+                          .credentials = std::move(*credentials),
+                          .request_id = site.request_id,
+                          .inside = true,
+                          .token_from_connect = from_connect,
+                          .last = last};
+    if (scheme == Scheme::https) co_return co_await serve_intercepted(*this, std::move(request));
+    co_return co_await serve_plain(*this, std::move(request));
+}
+
+/// The server's half of TLS, with a leaf of the gateway's own authority.
+asio::awaitable<bool> Session::accept_tls(const HostName& host) {
+    arm(worker_.shared.limits.client_hello_timeout);
+    auto ssl = co_await server_tls(worker_, host);
+    if (!ssl) {
+        worker_.log_refusal({RefusalCode::overloaded, "no leaf certificate: " + ssl.error()}, "-",
+                            host.str());
+        co_return false;
+    }
+    if (!unread.empty()) co_return false;  // nobody speaks TLS before the 200 has come
+    client_.encrypt(*std::move(ssl));
+    const bool agreed = co_await handshake(client_);
+    if (agreed) worker_.counters.handshakes.add();
+    if (!agreed) log_failed_handshake(worker_, client_, host, expired());
+    co_return agreed;
 }
 
 asio::awaitable<bool> Session::serve_plain_request(RequestHead head) {
@@ -236,6 +268,7 @@ asio::awaitable<bool> Session::serve_plain_request(RequestHead head) {
                                   {.request_id = id, .host = target.to_string()});
     }
     co_return co_await serve_plain(*this, {.head = std::move(head),
+                                           .scheme = Scheme::http,
                                            .target = target,
                                            .credentials = std::move(*credentials),
                                            .request_id = id});
@@ -267,7 +300,7 @@ asio::awaitable<std::optional<RequestHead>> Session::read_head(bool inside) {
                             .count = worker_.shared.limits.header_count};
     RequestHeadReader reader(limits);
     while (true) {
-        if (inside && unread.front() == tls_handshake_record) {
+        if (inside && !client_.encrypted() && unread.front() == tls_handshake_record) {
             worker_.log_refusal({RefusalCode::sni_mismatch, "TLS on a connection to port 80"}, "-", "-");
             co_return std::nullopt;
         }
@@ -291,8 +324,9 @@ asio::awaitable<std::optional<RequestHead>> Session::read_head(bool inside) {
 asio::awaitable<bool> Session::refuse(Refusal refusal, AnswerSite site) {
     worker_.log_refusal(refusal, site.request_id.str(), site.host);
     const int status = info(refusal.code).status;
-    // Clients answer a 407 on the same connection; everything else they take for the end of it anyway.
-    const bool keep = site.may_keep && status == 407 && !site.inside && !worker_.draining;
+    // Clients answer a 407 on the same connection, and inside one they go on with the next request; every
+    // other refusal of a CONNECT they take for the connection's end anyway.
+    const bool keep = site.may_keep && (status == 407 || site.inside) && !worker_.draining;
     const std::string answer = render_refusal(refusal, {.request_id = site.request_id.str(),
                                                         .inside = site.inside,
                                                         .close = !keep,
@@ -305,8 +339,7 @@ asio::awaitable<bool> Session::refuse(Refusal refusal, AnswerSite site) {
 }
 
 asio::awaitable<void> Session::linger() {
-    boost::system::error_code ignored;
-    client_.shutdown(Socket::shutdown_send, ignored);
+    client_.shut_down();
     worker_.idle_begins(*this, false);  // its answer is out: it may give way
     arm(linger_time);
     for (std::size_t drained = 0; drained < linger_bytes; drained += unread.size()) {
@@ -322,66 +355,78 @@ asio::awaitable<bool> Session::receive() {
     while (true) {
         const bool ready = co_await readable(client_);
         if (!ready) co_return false;
-        const auto received =
-            ::recv(client_.native_handle(), worker_.buffer.data(), read_at_once, MSG_DONTWAIT);
-        if (received > 0) {
-            unread.append(worker_.buffer.data(), static_cast<std::size_t>(received));
+        const Channel::Result received = client_.read({worker_.buffer.data(), read_at_once});
+        if (received.state == Channel::State::moved) {
+            unread.append(worker_.buffer.data(), received.bytes);
             co_return true;
         }
-        if (received == 0 || !would_block(errno)) co_return false;
+        if (received.state != Channel::State::wait_read) co_return false;
     }
 }
 
-asio::awaitable<bool> Session::readable(Socket& socket) {
+asio::awaitable<bool> Session::readable(Channel& channel) {
+    if (channel.has_pending()) co_return !expired();
+    co_return co_await wait_for(channel, Channel::State::wait_read);
+}
+
+asio::awaitable<bool> Session::wait_for(Channel& channel, Channel::State state) {
     if (expired()) co_return false;
-    const auto [error] = co_await socket.async_wait(Socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    const auto what = state == Channel::State::wait_write ? Socket::wait_write : Socket::wait_read;
+    const auto [error] = co_await channel.socket().async_wait(what, asio::as_tuple(asio::use_awaitable));
     co_return !error && !expired();
 }
 
-asio::awaitable<std::size_t> Session::send(Socket& socket, std::string_view bytes) {
+asio::awaitable<bool> Session::handshake(Channel& channel) {
+    while (true) {
+        const Channel::Result step = channel.handshake();
+        if (step.state == Channel::State::moved) co_return true;
+        if (step.state != Channel::State::wait_read && step.state != Channel::State::wait_write)
+            co_return false;
+        const bool ready = co_await wait_for(channel, step.state);
+        if (!ready) co_return false;
+    }
+}
+
+asio::awaitable<std::size_t> Session::send(Channel& channel, std::string_view bytes) {
     std::size_t written = 0;
     while (written < bytes.size() && !expired()) {
-        const auto sent = ::send(socket.native_handle(), bytes.data() + written, bytes.size() - written,
-                                 MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent > 0) {
-            written += static_cast<std::size_t>(sent);
-            continue;
-        }
-        if (!would_block(errno)) break;
-        const auto [error] =
-            co_await socket.async_wait(Socket::wait_write, asio::as_tuple(asio::use_awaitable));
-        if (error) break;
+        const Channel::Result sent = channel.write(bytes.substr(written));
+        written += sent.bytes;
+        if (sent.state == Channel::State::moved) continue;
+        if (sent.state == Channel::State::ended || sent.state == Channel::State::failed) break;
+        const bool ready = co_await wait_for(channel, sent.state);
+        if (!ready) break;
     }
     co_return written;
 }
 
 void Session::expire() {
     boost::system::error_code ignored;
-    client_.cancel(ignored);
-    upstream_.cancel(ignored);
+    client_.socket().cancel(ignored);
+    upstream_.socket().cancel(ignored);
 }
 
 bool Session::evict() {
     char byte = 0;
-    if (::recv(client_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return false;
+    if (::recv(client_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return false;
     boost::system::error_code ignored;
-    client_.close(ignored);  // which ends the wait for its bytes
+    client_.socket().close(ignored);  // which ends the wait for its bytes
     return true;
 }
 
 void Session::inspect() {
     if (!watching_) return;
     // Errors and the end of both directions are told unasked, and taken from nobody who reads later.
-    pollfd client{.fd = client_.native_handle(), .events = 0, .revents = 0};
+    pollfd client{.fd = client_.socket().native_handle(), .events = 0, .revents = 0};
     if (::poll(&client, 1, 0) <= 0 || (client.revents & (POLLERR | POLLHUP)) == 0) return;
     client_gone_ = true;
     boost::system::error_code ignored;
-    upstream_.cancel(ignored);
+    upstream_.socket().cancel(ignored);
 }
 
 void Session::drain() {
     boost::system::error_code ignored;
-    if (idle_) client_.cancel(ignored);
+    if (idle_) client_.socket().cancel(ignored);
 }
 
 }  // namespace nomiqon::proxy

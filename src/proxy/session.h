@@ -41,10 +41,10 @@ class Session final : public Connection, public std::enable_shared_from_this<Ses
     bool evict() override;
     void inspect() override;
 
-    // For the stories of single requests (session.cpp, plain.cpp).
+    // For the stories of single requests (plain.cpp, intercept.cpp, exchange.cpp).
     [[nodiscard]] Worker& worker() { return worker_; }
-    [[nodiscard]] Socket& client() { return client_; }
-    [[nodiscard]] Socket& upstream() { return upstream_; }
+    [[nodiscard]] Channel& client() { return client_; }
+    [[nodiscard]] Channel& upstream() { return upstream_; }
 
     /// A token of this client was good: others give way before it.
     void mark_proven() { proven_ = true; }
@@ -57,10 +57,13 @@ class Session final : public Connection, public std::enable_shared_from_this<Ses
 
     /// Appends what the client sent to `unread`. False: it closed, or failed, or the deadline is over.
     boost::asio::awaitable<bool> receive();
-    /// Waits until `socket` can be read; false: an error, or the deadline is over.
-    boost::asio::awaitable<bool> readable(Socket& socket);
-    /// Writes all of `bytes`, which must stay where they are. Returns how many the kernel took.
-    boost::asio::awaitable<std::size_t> send(Socket& socket, std::string_view bytes);
+    /// Waits until a read of `channel` may give something; false: an error, or the deadline is over.
+    boost::asio::awaitable<bool> readable(Channel& channel);
+    /// Waits for what a step of `channel` asked for. False: an error, or the deadline is over.
+    boost::asio::awaitable<bool> wait_for(Channel& channel, Channel::State state);
+    boost::asio::awaitable<bool> handshake(Channel& channel);
+    /// Writes all of `bytes`, which must stay where they are. Returns how many the kernel, or TLS, took.
+    boost::asio::awaitable<std::size_t> send(Channel& channel, std::string_view bytes);
     /// Answers with a refusal, counts and logs it. Whether the connection can take another request.
     boost::asio::awaitable<bool> refuse(Refusal refusal, AnswerSite site);
     /// Before closing a connection on which the client may still be sending: closing with bytes unread would
@@ -74,7 +77,8 @@ class Session final : public Connection, public std::enable_shared_from_this<Ses
     boost::asio::awaitable<bool> serve_tunnel(const Endpoint& target, const Credentials& credentials,
                                               AnswerSite site);
     boost::asio::awaitable<bool> serve_inside(const Endpoint& target, const Credentials& credentials,
-                                              AnswerSite site);
+                                              Scheme scheme, AnswerSite site);
+    boost::asio::awaitable<bool> accept_tls(const HostName& host);
     boost::asio::awaitable<bool> serve_plain_request(RequestHead head);
 
     boost::asio::awaitable<std::optional<RequestHead>> read_head(bool inside);
@@ -83,11 +87,12 @@ class Session final : public Connection, public std::enable_shared_from_this<Ses
     boost::asio::awaitable<bool> open_tunnel(const Endpoint& target, service::Reservation& reservation,
                                              const AnswerSite& site);
     boost::asio::awaitable<std::optional<Refusal>> send_first_bytes(service::Reservation& reservation);
-    boost::asio::awaitable<bool> serve_inner_request(const Endpoint& target, const Credentials& of_connect,
+    boost::asio::awaitable<bool> serve_inner_request(const Endpoint& target, Scheme scheme,
+                                                     const Credentials& of_connect,
                                                      const std::optional<service::CheckedToken>& token);
 
-    Socket client_;
-    Socket upstream_;
+    Channel client_;
+    Channel upstream_;
     bool idle_ = false;   // waiting for the first byte of a request
     bool begun_ = false;  // a first request has come
     bool proven_ = false;

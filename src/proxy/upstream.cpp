@@ -11,6 +11,7 @@
 #include <expected>
 #include <memory>
 
+#include "session.h"
 #include "worker.h"
 
 namespace nomiqon::proxy {
@@ -129,6 +130,37 @@ asio::awaitable<std::optional<Refusal>> connect_upstream(Worker& worker, Connect
 
 namespace {
 
+/// The client's half of TLS towards a provider.
+asio::awaitable<std::optional<Refusal>> agree_on_tls(Session& session, Channel& channel,
+                                                     const Endpoint& target) {
+    Worker& worker = session.worker();
+    if (worker.shared.tls.upstream == nullptr) co_return Refusal{RefusalCode::overloaded, "no TLS is set up"};
+    auto ssl = worker.shared.tls.upstream->connection(target.host, target.port);
+    if (!ssl) co_return Refusal{RefusalCode::overloaded, "no memory for TLS"};
+    SSL_set_connect_state(ssl.get());
+    channel.encrypt(std::move(ssl));
+    session.arm(worker.shared.timeouts.connect_timeout);
+    const bool agreed = co_await session.handshake(channel);
+    session.disarm();
+    if (agreed) co_return std::nullopt;
+    const bool late = session.expired();
+    const std::string why = late ? std::string() : tls::handshake_failure(channel.ssl(), target.host);
+    channel.close();
+    if (late) co_return Refusal{RefusalCode::upstream_timeout, "the TLS handshake timed out"};
+    co_return Refusal{RefusalCode::upstream_unreachable, "TLS: " + why};
+}
+
+}  // namespace
+
+asio::awaitable<std::optional<Refusal>> open_upstream(Session& session, Channel& channel, Scheme scheme,
+                                                      const Endpoint& target, const AgentId& agent) {
+    auto failure = co_await connect_upstream(session.worker(), session, channel.socket(), target, agent);
+    if (failure || scheme == Scheme::http) co_return failure;
+    co_return co_await agree_on_tls(session, channel, target);
+}
+
+namespace {
+
 /// `::ffff:a.b.c.d` reaches the IPv4 host, and Linux takes the unspecified address for loopback.
 IpAddress as_connected(const IpAddress& address) {
     const auto& bytes = address.bytes();
@@ -181,29 +213,36 @@ bool reaches_own_listener(const std::vector<ListenAddress>& own, const IpAddress
     });
 }
 
-std::optional<Socket> UpstreamPool::take(const Endpoint& target, std::chrono::steady_clock::time_point now) {
-    const auto found = targets_.find(target.to_string());
+namespace {
+
+std::string pool_key(Scheme scheme, const Endpoint& target) {
+    return (scheme == Scheme::https ? "s " : "p ") + target.to_string();
+}
+
+}  // namespace
+
+std::optional<Channel> UpstreamPool::take(Scheme scheme, const Endpoint& target,
+                                          std::chrono::steady_clock::time_point now) {
+    const auto found = targets_.find(pool_key(scheme, target));
     if (found == targets_.end()) return std::nullopt;
     auto& idle = found->second;
-    std::optional<Socket> taken;
+    std::optional<Channel> taken;
     while (!idle.empty() && !taken) {
         Idle candidate = std::move(idle.back());
         idle.pop_back();
         --size_;
-        char byte = 0;
-        const auto peeked = ::recv(candidate.socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        const bool open = peeked < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-        if (open && candidate.until > now) taken = std::move(candidate.socket);
+        if (candidate.until > now && candidate.channel.is_quiet()) taken = std::move(candidate.channel);
     }
     if (idle.empty()) targets_.erase(found);
     return taken;
 }
 
-void UpstreamPool::put(const Endpoint& target, Socket socket, std::chrono::steady_clock::time_point now) {
+void UpstreamPool::put(Scheme scheme, const Endpoint& target, Channel channel,
+                       std::chrono::steady_clock::time_point now) {
     if (size_ >= limits_.total) return;
-    auto& idle = targets_[target.to_string()];
+    auto& idle = targets_[pool_key(scheme, target)];
     if (idle.size() >= limits_.per_target) return;
-    idle.push_back(Idle{.socket = std::move(socket), .until = now + limits_.idle});
+    idle.push_back(Idle{.channel = std::move(channel), .until = now + limits_.idle});
     ++size_;
 }
 

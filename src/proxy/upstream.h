@@ -1,18 +1,17 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "channel.h"
 #include "nomiqon/core/config.h"
 #include "nomiqon/core/host.h"
 #include "nomiqon/core/ids.h"
@@ -21,11 +20,9 @@
 
 namespace nomiqon::proxy {
 
-/// The executor is named, not erased: Asio calls an erased one through a virtual function for each step.
-using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
-
 class Worker;
 class Connection;
+class Session;
 
 /// The part of `upstream.*` that a reload replaces, as one immutable value.
 struct UpstreamRules {
@@ -42,12 +39,19 @@ boost::asio::awaitable<std::optional<Refusal>> connect_upstream(Worker& worker, 
                                                                 Socket& socket, const Endpoint& target,
                                                                 const AgentId& agent);
 
+/// Connects like `connect_upstream`, and for https also agrees on TLS: the provider's certificate must be
+/// good for `target`'s host. Nothing of the request has been sent when it refuses.
+boost::asio::awaitable<std::optional<Refusal>> open_upstream(Session& session, Channel& channel,
+                                                             Scheme scheme, const Endpoint& target,
+                                                             const AgentId& agent);
+
 /// Whether `address:port` reaches one of the gateway's own listeners.
 [[nodiscard]] bool reaches_own_listener(const std::vector<ListenAddress>& own, const IpAddress& address,
                                         std::uint16_t port);
 
-/// Connections to plain upstreams that can carry another request, of one worker. The address of each was
-/// checked when it was made; a reload that could change the check's answer empties the pool. Not thread-safe.
+/// Connections to upstreams that can carry another request, of one worker. The address of each, and its
+/// certificate, were checked when it was made; a reload that could change the check's answer empties the
+/// pool. Not thread-safe.
 class UpstreamPool {
   public:
     struct Limits {
@@ -60,15 +64,17 @@ class UpstreamPool {
     explicit UpstreamPool(Limits limits) : limits_(limits) {}
 
     /// One that is still open, with nothing unread on it.
-    std::optional<Socket> take(const Endpoint& target, std::chrono::steady_clock::time_point now);
-    void put(const Endpoint& target, Socket socket, std::chrono::steady_clock::time_point now);
+    std::optional<Channel> take(Scheme scheme, const Endpoint& target,
+                                std::chrono::steady_clock::time_point now);
+    void put(Scheme scheme, const Endpoint& target, Channel channel,
+             std::chrono::steady_clock::time_point now);
     void sweep(std::chrono::steady_clock::time_point now);
     void clear();
     [[nodiscard]] std::size_t size() const { return size_; }
 
   private:
     struct Idle {
-        Socket socket;
+        Channel channel;
         std::chrono::steady_clock::time_point until;
     };
     Limits limits_;

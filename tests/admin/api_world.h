@@ -168,7 +168,7 @@ class ApiTest : public StoreTest {
              std::int64_t nanos) {
         EXPECT_EQ(value("select outcome from nomiqon.work('gw_1', array['" + agent + "'], array[row(1, '" +
                         transaction + "', null, '" + ending + "', " + std::to_string(nanos) +
-                        ", false, 'upstream_unreachable', null)::nomiqon.end_command], '{}')"),
+                        ", false, 'upstream_unreachable', null, null)::nomiqon.end_command], '{}')"),
                   "ended");
     }
 

@@ -243,7 +243,7 @@ TEST_F(LedgerAuditTest, WhateverIsChangedBelowIsFound) {
         {"update nomiqon.wallets set exposed = exposed + 1", "stored at "},
         {"update nomiqon.agent_days set spent = spent - 1", "stored at "},
         {"insert into nomiqon.endings select agent_id, day, 'txn_x', ending, amount, unknown, overrun, "
-         "reason, model, "
+         "reason, model, basis, "
          "ended_at from nomiqon.endings limit 1",
          "stored at "},
         {"insert into nomiqon.caids (agent_id, caid) values ('x', 'y')", "clean"}};

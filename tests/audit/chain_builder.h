@@ -100,7 +100,7 @@ class ChainBuilder {
         const bool cheaper = cost < booked;
         movement("correct", cheaper ? account : "wallet", cheaper ? "wallet" : account,
                  std::abs(booked - cost), quote(id), "null",
-                 join({std::to_string(cost), "null", "null", quote(days_.at(id))}));
+                 join({std::to_string(cost), "null", "null", "null", quote(days_.at(id))}));
     }
     void ending(const std::string& id, const std::string& kind, const std::string& credit,
                 std::int64_t amount, const std::string& word, std::int64_t cost, bool unknown, bool overrun,
@@ -108,7 +108,7 @@ class ChainBuilder {
         movement(
             kind, "held", credit, amount, quote(id), "null",
             join({quote(word), std::to_string(cost), unknown ? "true" : "false", overrun ? "true" : "false",
-                  reason.empty() ? "null" : quote(reason), "null", quote(days_.at(id))}));
+                  reason.empty() ? "null" : quote(reason), "null", "null", quote(days_.at(id))}));
     }
 
     void movement(const std::string& kind, const std::string& debit, const std::string& credit,

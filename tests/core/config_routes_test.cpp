@@ -17,7 +17,54 @@ TEST_F(ConfigTest, SecretsComeFromFilesAndTheEnvironment) {
         route(R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"}, "credential":
         {"header": "X-Key", "value": "a ${file:first}-${file:second}-${env:NOMIQON_TEST_SECRET} z"}})");
     unsetenv("NOMIQON_TEST_SECRET");
-    EXPECT_EQ(read.credential->value, "a one-two-three z");
+    EXPECT_EQ(read.credential->value.reveal(), "a one-two-three z");
+}
+
+TEST_F(ConfigTest, SecretsComeFromCommands) {
+    directory_.write("key", "sk-1 rest\n");
+    const auto read =
+        route(R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"}, "credential":
+        {"header": "Authorization", "value": "Bearer ${cmd:awk '{print $1}' key}"}})");
+    EXPECT_EQ(read.credential->value.reveal(), "Bearer sk-1");
+}
+
+TEST_F(ConfigTest, SecretsCommandThatFailsIsToldWithItsPlaceOnly) {
+    const auto said =
+        route_problems(R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"}, "credential":
+        {"header": "A", "value": "${cmd:echo sk-out; echo sk-err >&2; exit 7}"}})");
+    EXPECT_EQ(said, "c.json:2:25 /routes/0/credential/value  the secret's command ended with status 7\n");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"},
+        "credential": {"header": "A", "value": "${cmd: }"}})"),
+                "must hold a command");
+}
+
+TEST_F(ConfigTest, AgentsMayHaveCredentialsOfTheirOwn) {
+    directory_.write("planner", "sk-planner\n");
+    const auto read =
+        route(R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"}, "credential":
+        {"header": "Authorization", "value": "Bearer ${cmd:echo sk-all}",
+         "agents": {"ag_01hzy3v8q4w5x6y7z8a9b0c1d2": "Bearer ${file:planner}"}}})");
+    ASSERT_TRUE(read.credential);
+    EXPECT_EQ(read.credential->value_for("ag_01hzy3v8q4w5x6y7z8a9b0c1d2").reveal(), "Bearer sk-planner");
+    EXPECT_EQ(read.credential->value_for("ag_01hzy3v8q4w5x6y7z8a9b0c1d3").reveal(), "Bearer sk-all");
+    EXPECT_EQ(read.credential->value_for("").reveal(), "Bearer sk-all");
+}
+
+TEST_F(ConfigTest, AgentsCredentialsAreChecked) {
+    const auto said = [&](const std::string& agents) {
+        return route_problems(
+            R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"}, "credential":
+            {"header": "A", "value": "${cmd:echo x}", "agents": )" +
+            agents + "}}");
+    };
+    EXPECT_SAYS(said(R"({"planner": "${cmd:echo x}"})"),
+                "/credential/agents/planner  `planner` is no agent's id");
+    EXPECT_SAYS(said(R"({"ag_01HZY3V8Q4W5X6Y7Z8A9B0C1D2": "${cmd:echo x}"})"), "is no agent's id");
+    EXPECT_SAYS(said(R"({"ag_01hzy3v8q4w5x6y7z8a9b0c1d2": "${file:none}"})"),
+                "/agents/ag_01hzy3v8q4w5x6y7z8a9b0c1d2  the secret's file");
+    EXPECT_SAYS(said(R"({"ag_01hzy3v8q4w5x6y7z8a9b0c1d2": "${cmd:printf 'a\\nX-Evil: 1'}"})"),
+                "visible ASCII");
+    EXPECT_SAYS(said("[]"), "must be an object");
 }
 
 TEST_F(ConfigTest, SecretsThatAreNotThereAreToldWithoutTheirText) {
@@ -171,6 +218,52 @@ TEST_F(ConfigTest, RoutesThatDoLessThanTheySayAreWarnedOf) {
     EXPECT_EQ(
         warnings(R"({"host": "a.test", "port": 1}, {"host": "a.test"}, {"host": "*.a.test"}, {"host": "*"})"),
         "");
+}
+
+TEST_F(ConfigTest, RoutesTellTheirMetersMore) {
+    const auto azure = route(R"({"host": "a.test", "mode": "intercept", "meter": "azure", "deferred": true,
+        "deployments": {"prod-chat": "gpt-4o"},
+        "tools": {"web_search": {"fee": "0.01", "maxCalls": 5, "tokensPerCall": 8000}}})");
+    EXPECT_EQ(azure.meter, "azure");
+    EXPECT_TRUE(azure.deferred);
+    EXPECT_EQ(azure.deployments, (std::map<std::string, std::string>{{"prod-chat", "gpt-4o"}}));
+    ASSERT_EQ(azure.tools.size(), 1U);
+    EXPECT_EQ(azure.tools.at("web_search").fee, Usdc::parse("0.01"));
+    EXPECT_EQ(azure.tools.at("web_search").max_calls, 5U);
+    EXPECT_EQ(azure.tools.at("web_search").tokens_per_call, 8000U);
+    EXPECT_EQ(route(R"({"host": "a.test", "mode": "intercept", "meter": "pinecone", "maxReadUnits": 10})")
+                  .max_read_units,
+              10U);
+    const auto plain = route(R"({"host": "a.test"})");
+    EXPECT_TRUE(plain.deployments.empty() && plain.tools.empty() && plain.max_read_units == 0 &&
+                !plain.deferred);
+}
+
+TEST_F(ConfigTest, WhatMetersAreToldIsChecked) {
+    const auto said = [&](const std::string& meter, const std::string& members) {
+        return route_problems(R"({"host": "a.test", "mode": "intercept", "meter": ")" + meter + "\", " +
+                              members + "}");
+    };
+    EXPECT_SAYS(said("openai", R"("deployments": {"a": "b"})"),
+                "/routes/0/deployments  only the meter `azure` reads this");
+    EXPECT_SAYS(said("openai", R"("maxReadUnits": 1)"), "only the meter `pinecone` reads this");
+    EXPECT_SAYS(said("azure", R"("deployments": {"a": 7})"), "/routes/0/deployments/a  must be a string");
+    EXPECT_SAYS(said("azure", R"("deployments": {"a/b": "m"})"), "is no deployment's name");
+    EXPECT_SAYS(said("pinecone", R"("maxReadUnits": 0)"), "from 1 to");
+    EXPECT_SAYS(said("openai", R"("deferred": 1)"), "true or false");
+    EXPECT_SAYS(
+        said("openai", R"("tools": {"web_search": {"fee": "0.01", "maxCalls": 0, "tokensPerCall": 1}})"),
+        "/routes/0/tools/web_search/maxCalls  must be from 1");
+    EXPECT_SAYS(said("openai", R"("tools": {"web_search": {"fee": "0.01", "maxCalls": 1}})"),
+                "/routes/0/tools/web_search  needs `tokensPerCall`");
+    EXPECT_SAYS(said("openai", R"("tools": {"web_search": {"fees": "0.01"}})"), "did you mean `fee`?");
+    EXPECT_SAYS(said("openai", R"("tools": {"web_search": 1})"), "must be an object");
+    EXPECT_SAYS(route_problems(R"({"host": "a.test", "mode": "intercept", "price": {"perRequest": "1"},
+                                   "deferred": true})"),
+                "/routes/0/deferred  tells a meter more; this route has no `meter`");
+    const auto config = loaded(R"({"routes": [{"host": "a.test", "mode": "intercept", "meter": "azure"}]})");
+    ASSERT_EQ(config.warnings.size(), 1U);
+    EXPECT_SAYS(config.warnings[0], "without `deployments`");
 }
 
 TEST_F(ConfigTest, RoutesHoldBoundsUnlessTheySayTypical) {

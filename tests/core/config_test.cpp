@@ -52,7 +52,7 @@ TEST_F(ConfigTest, TakesTheExampleOfTheSpecification) {
     EXPECT_EQ(config.upstream.ca_file, directory_.path() / "extra-roots.pem");
     EXPECT_EQ(config.prices.models, directory_.path() / "prices/models.json");
     ASSERT_EQ(config.routes.size(), 3U);
-    EXPECT_EQ(config.routes[0].credential->value, "Bearer sk-secret");
+    EXPECT_EQ(config.routes[0].credential->value.reveal(), "Bearer sk-secret");
     EXPECT_EQ(config.routes[0].meter, "openai");
     EXPECT_EQ(config.routes[1].price->per_request, Usdc::parse("0.008"));
     EXPECT_EQ(config.routes[2].mode, RouteMode::tunnel);

@@ -36,6 +36,7 @@ def reader(gateway, provider, tmp_path):
         f'export PATH="{BIN}:$PATH"\n'
         f"export NOMIQON_BASE_URL={gateway.base_url}\n"
         f"export NOMIQON_PROXY=127.0.0.1:{gateway.proxy_port}\n"
+        f"export NOMIQON_DATA_DIR={gateway.data_dir}\n"
         f'export NOMIQON_API_KEY="$(cat {gateway.data_dir}/admin.key)"\n'
         f"export NOMIQON_FINANCE_DB=\"{database} options='-c role=nomiqon_finance'\"\n"
         f'export NOMIQON_OWNER_DB="{database}"\n')

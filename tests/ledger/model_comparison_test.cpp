@@ -288,7 +288,7 @@ INSTANTIATE_TEST_SUITE_P(
                 {{"if q.booked is null then", "if q.booked_reason is distinct from 'expired' then"},
                  {"where u.seq is not null;", "where u.seq is not null on conflict do nothing;"}}},
         Planted{"NonceIsNotBurntOnA402",
-                {{"from u where u.burnt)", "from u where u.held is not null and not u.session)"}}},
+                {{"from u where not u.session)", "from u where u.held is not null and not u.session)"}}},
         Planted{"WalletIsNotChecked",
                 {{"least(a.balance, a.total_cap - a.spent)",
                   "least(1000000000000000000, a.total_cap - a.spent)"}}},

@@ -57,7 +57,7 @@ class StateMachineTest : public PostgresLedgerTest {
         const std::string cost = event == Event::settle ? "250000000" : "0";
         return value("select outcome from nomiqon.work('gw', array['" + agent_.str() + "'], array[row(1, '" +
                      transaction + "', null, '" + ending + "', " + cost + ", " + unknown +
-                     ", null, null)::nomiqon.end_command], '{}')");
+                     ", null, null, null)::nomiqon.end_command], '{}')");
     }
     // Everything that an event could change.
     std::string books() const {

@@ -212,7 +212,7 @@ TEST(Prices, OfAPlainRequestAreUnknownForMetersAndCredentials) {
     auto metered = tunnel("metered.test", "0.2");
     metered.meter = "openai";
     auto credential = tunnel("credential.test", "0.2");
-    credential.credential = RouteCredential{.header = "Authorization", .value = "secret"};
+    credential.credential = RouteCredential{.header = "Authorization", .value = Secret("secret")};
     const RouteTable table({metered, credential});
     EXPECT_EQ(shown(table.price_of_plain_request(host("metered.test"), 80)), "price_unknown");
     EXPECT_EQ(shown(table.price_of_plain_request(host("credential.test"), 80)), "price_unknown");
@@ -259,6 +259,25 @@ TEST(RouteTable, OnlyATypicalRouteWithALimitHoldsLessThanBounds) {
     EXPECT_EQ(table.overrun_limit(host("bound.test"), 443), std::nullopt);
     for (const auto* built_in : {"example.com", "github.com", "api.openai.com"})
         EXPECT_EQ(table.overrun_limit(host(built_in), 443), std::nullopt) << built_in;
+}
+
+TEST(RouteTable, TellsMetersWhatTheRouteSays) {
+    Route route{.host = "a.test", .mode = RouteMode::intercept, .meter = "azure", .provider = "azure"};
+    route.deployments = {{"prod-chat", "gpt-4o"}};
+    route.tools = {{"web_search", {.fee = Usdc::from_nanos(10), .max_calls = 5, .tokens_per_call = 8000}}};
+    route.max_read_units = 7;
+    route.deferred = true;
+    const RouteTable table({route});
+    const auto terms = table.meter_terms(table.match(HostName::parse("a.test").value(), 443));
+    EXPECT_EQ(terms.provider, "azure");
+    EXPECT_EQ(terms.deployments, route.deployments);
+    ASSERT_EQ(terms.tools.size(), 1U);
+    EXPECT_EQ(terms.tools.at("web_search").fee, Usdc::from_nanos(10));
+    EXPECT_EQ(terms.tools.at("web_search").max_calls, 5);
+    EXPECT_EQ(terms.tools.at("web_search").tokens_per_call, 8000);
+    EXPECT_EQ(terms.max_read_units, 7);
+    EXPECT_TRUE(terms.allow_deferred);
+    EXPECT_FALSE(table.meter_terms(Route{.host = "b.test"}).allow_deferred);
 }
 
 }  // namespace

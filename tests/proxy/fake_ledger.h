@@ -43,6 +43,11 @@ class FakeLedger final : public ledger::Ledger {
         co_return burnt_.contains(jti);
     }
 
+    boost::asio::awaitable<std::expected<Usdc, ledger::LedgerError>> affordable(
+        ledger::AffordableQuery /*query*/) override {
+        co_return Usdc::from_nanos(1'000'000'000);
+    }
+
     boost::asio::awaitable<std::expected<ledger::ReserveAnswer, ledger::LedgerError>> reserve(
         ledger::ReserveCommand command) override {
         const std::lock_guard lock(mutex_);

@@ -25,6 +25,7 @@ class FixedClock final : public Clock {
 /// Answers what a test has laid out, and remembers what it was asked.
 class ScriptedLedger final : public ledger::Ledger {
   public:
+    Usdc left = Usdc::from_nanos(1'000'000'000);  // what an agent can afford
     std::map<std::string, ledger::AgentSnapshot> agents;
     std::deque<std::expected<ledger::ReserveAnswer, ledger::LedgerError>> answers;  // empty: reserve
     std::vector<ledger::ReserveCommand> asked;
@@ -47,6 +48,11 @@ class ScriptedLedger final : public ledger::Ledger {
                                                                                    std::int64_t,
                                                                                    std::string) override {
         co_return used;
+    }
+    boost::asio::awaitable<std::expected<Usdc, ledger::LedgerError>> affordable(
+        ledger::AffordableQuery) override {
+        if (away) co_return std::unexpected{ledger::LedgerError::unavailable};
+        co_return left;
     }
     boost::asio::awaitable<std::expected<ledger::ReserveAnswer, ledger::LedgerError>> reserve(
         ledger::ReserveCommand command) override {

@@ -239,7 +239,8 @@ EndOutcome Draft::end(const ledger::EndCommand& command, Time now) {
                         .unknown = settled && command.unknown,
                         .overrun = cost > held->amount,
                         .reason = command.reason,
-                        .model = command.model};
+                        .model = command.model,
+                        .basis = command.basis};
     endings_.insert_or_assign(id, row);
     wallet_.reserved -= held->amount;
     wallet_.exposed -= held->bound - held->amount;
@@ -250,7 +251,8 @@ EndOutcome Draft::end(const ledger::EndCommand& command, Time now) {
 
     ChainLine more;
     more.text(settled ? "settled" : "released").number(cost).boolean(row.unknown).boolean(row.overrun);
-    more.text_or_null(row.reason).text_or_null(row.model).text(format_day(held->day));
+    more.text_or_null(row.reason).text_or_null(row.model).text_or_null(row.basis);
+    more.text(format_day(held->day));
     const std::string provider = "provider:" + held->host;
     if (!settled) {
         move({.kind = "release",
@@ -292,11 +294,12 @@ EndOutcome Draft::correct(const ReservationRow& held, const EndingRow& expired,
     const std::int64_t cost = command.ending == ledger::Ending::settled ? command.amount.nanos() : 0;
     const std::int64_t cheaper = expired.amount - cost;
     if (cheaper == 0) return EndOutcome::already_ended;
-    corrections_.emplace(held.transaction, CorrectionRow{cost, command.reason, command.model});
+    corrections_.emplace(held.transaction, CorrectionRow{cost, command.reason, command.model, command.basis});
     book(held, -cheaper, fault_ == Fault::wrong_day ? day_of(now) : held.day, now);
     const std::string provider = "provider:" + held.host;
     ChainLine more;
-    more.number(cost).text_or_null(command.reason).text_or_null(command.model).text(format_day(held.day));
+    more.number(cost).text_or_null(command.reason).text_or_null(command.model);
+    more.text_or_null(command.basis).text(format_day(held.day));
     move({.kind = "correct",
           .debit = cheaper > 0 ? std::string_view{provider} : "wallet",
           .credit = cheaper > 0 ? "wallet" : std::string_view{provider},

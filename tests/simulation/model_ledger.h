@@ -83,12 +83,12 @@ struct EndingRow {
     bool settled = false;
     std::int64_t amount = 0;
     bool unknown = false, overrun = false;
-    std::string reason, model;
+    std::string reason, model, basis;
 };
 
 struct CorrectionRow {
     std::int64_t amount = 0;
-    std::string reason, model;
+    std::string reason, model, basis;
 };
 
 struct TransferRow {

@@ -345,7 +345,8 @@ std::optional<EndCommand> RandomSteps::ending(const ModelLedger& model) {
                       .amount = Usdc::from_nanos(settled ? cost : 0),
                       .unknown = settled && random_.one_in(6),
                       .reason = settled ? (random_.one_in(20) ? text() : "") : "upstream_unreachable",
-                      .model = text()};
+                      .model = text(),
+                      .basis = text()};
 }
 
 }  // namespace nomiqon::simulation

@@ -78,6 +78,10 @@ class SimulatedGateway final : public ledger::Ledger {
     boost::asio::awaitable<std::expected<bool, ledger::LedgerError>> is_token_used(AgentId agent, Caid caid,
                                                                                    std::int64_t exp,
                                                                                    std::string jti) override;
+    boost::asio::awaitable<std::expected<Usdc, ledger::LedgerError>> affordable(
+        ledger::AffordableQuery) override {
+        co_return std::unexpected{ledger::LedgerError::unavailable};  // nobody asks here
+    }
     boost::asio::awaitable<std::expected<ledger::ReserveAnswer, ledger::LedgerError>> reserve(
         ledger::ReserveCommand command) override;
     void end(ledger::EndCommand command) override;

@@ -43,6 +43,7 @@ std::string number(const Cap& cap) {
 struct SqlLedger::Connection {
     explicit Connection(const std::string& url) : link(url) {}
     pqxx::connection link;
+    ledger::WorkTypes types;
 };
 
 SqlLedger::SqlLedger(const std::string& owner_url, Time start)
@@ -50,6 +51,9 @@ SqlLedger::SqlLedger(const std::string& owner_url, Time start)
     pqxx::connection& link = connection_->link;
     pqxx::nontransaction{link}.exec0(clock_function);
     link.prepare("work", ledger::work_statement());
+    pqxx::nontransaction reading{link};
+    connection_->types = ledger::read_work_types(reading);
+    reading.commit();
     set_time(start);
 }
 
@@ -67,7 +71,8 @@ std::expected<WorkAnswers, ModelLedger::NotYet> SqlLedger::work(const Work& work
     ledger::BatchAnswer answer;
     try {
         pqxx::work transaction{connection_->link};
-        answer = ledger::read_answer(ledger::send_work(transaction, work.gateway, batch, {}), batch);
+        answer = ledger::read_answer(
+            ledger::send_work(transaction, connection_->types, work.gateway, batch, {}), batch);
         transaction.commit();
     } catch (const pqxx::sql_error& error) {
         if (error.sqlstate() != "NQ001") throw;
@@ -193,8 +198,8 @@ SqlLedger::Rows reservations_of(const ModelLedger& model) {
 SqlLedger::Rows SqlLedger::endings() {
     return rows(
         "select concat_ws(' ', agent_id, e.day, transaction_id), concat_ws('|', ending, e.amount, unknown, "
-        "overrun, coalesce(e.reason, ''), coalesce(e.model, ''), coalesce(c.amount::text, ''), "
-        "coalesce(c.reason, ''), coalesce(c.model, '')) "
+        "overrun, coalesce(e.reason, ''), coalesce(e.model, ''), coalesce(e.basis, ''), "
+        "coalesce(c.amount::text, ''), coalesce(c.reason, ''), coalesce(c.model, ''), coalesce(c.basis, '')) "
         "from nomiqon.endings e left join nomiqon.corrections c using (agent_id, transaction_id)");
 }
 
@@ -206,10 +211,10 @@ SqlLedger::Rows endings_of(const ModelLedger& model) {
             const auto c = correction == account.corrections.end() ? CorrectionRow{} : correction->second;
             rows.emplace(
                 agent + ' ' + format_day(account.reservations.at(id).day) + ' ' + id,
-                fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}", e.settled ? "settled" : "released", e.amount,
-                            e.unknown ? "t" : "f", e.overrun ? "t" : "f", e.reason, e.model,
+                fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", e.settled ? "settled" : "released", e.amount,
+                            e.unknown ? "t" : "f", e.overrun ? "t" : "f", e.reason, e.model, e.basis,
                             correction == account.corrections.end() ? "" : std::to_string(c.amount), c.reason,
-                            c.model));
+                            c.model, c.basis));
         }
     }
     return rows;

@@ -39,11 +39,12 @@ std::string written_line(const std::string& agent, const Account& account, const
                    r.token_exp, r.token_session, r.token});
     } else if (row.kind == "correct" && correction != account.corrections.end()) {
         add(line, {correction->second.amount, text_or_null(correction->second.reason),
-                   text_or_null(correction->second.model), format_day(held->second.day)});
+                   text_or_null(correction->second.model), text_or_null(correction->second.basis),
+                   format_day(held->second.day)});
     } else if ((row.kind == "settle" || row.kind == "release") && first && ending != account.endings.end()) {
         const EndingRow& e = ending->second;
         add(line, {e.settled ? "settled" : "released", e.amount, e.unknown, e.overrun, text_or_null(e.reason),
-                   text_or_null(e.model), format_day(held->second.day)});
+                   text_or_null(e.model), text_or_null(e.basis), format_day(held->second.day)});
     }
     std::string text = "[";
     for (const json& member : line)

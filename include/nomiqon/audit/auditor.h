@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,6 +35,8 @@ class Auditor {
         bool tokens = true;
         /// The identities that belong to the agent, where they are known.
         std::optional<std::vector<std::string>> caids{};
+        /// What an ending's basis leads to; nothing where it can't be computed again. Empty: not checked.
+        std::function<std::optional<Usdc>(std::string_view basis)> recompute{};
     };
 
     explicit Auditor(std::string agent) : Auditor(std::move(agent), Options{}) {}

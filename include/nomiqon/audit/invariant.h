@@ -30,6 +30,7 @@ enum class Invariant : std::uint8_t {
     daily_cap,
     ends_once,
     cost,
+    charge,
     second_line,
     correction,
     books,

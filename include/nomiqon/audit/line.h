@@ -20,10 +20,11 @@
 //   total cap |
 //              null, token's max | null, scheme, host, port, method, model | null, ref | null, token's id,
 //              its exp, whether it is a session's, the signed token
-//   ending     movement, "settled" | "released", the whole cost, unknown, overrun, reason | null, model |
-//   null,
-//              the reservation's day
-//   correct    movement, the true cost, reason | null, model | null, the reservation's day
+//   ending     movement, "settled" | "released", the whole cost, unknown, overrun, reason | null,
+//              model | null, basis | null, the reservation's day
+//   correct    movement, the true cost, reason | null, model | null, basis | null, the reservation's day
+//
+// A basis is how the cost was computed: metering's words, in which the price book has its version.
 namespace nomiqon::audit {
 
 enum class Kind : std::uint8_t { fund, give_back, adjust, reserve, settle, release, correct };
@@ -70,13 +71,13 @@ struct EndingLine {
     bool settled = false;  ///< else released
     Usdc cost;
     bool unknown = false, overrun = false;
-    std::optional<std::string> reason, model;
+    std::optional<std::string> reason, model, basis;
     Day reservation_day;
 };
 
 struct Correction {
     Usdc cost;
-    std::optional<std::string> reason, model;
+    std::optional<std::string> reason, model, basis;
     Day reservation_day;
 };
 

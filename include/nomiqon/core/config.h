@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "nomiqon/core/host.h"
 #include "nomiqon/core/ip_address.h"
 #include "nomiqon/core/log.h"
+#include "nomiqon/core/secret.h"
 #include "nomiqon/core/time.h"
 #include "nomiqon/core/usdc.h"
 
@@ -40,9 +42,22 @@ struct RoutePrice {
 
 /// A provider's credential, which the gateway puts in and the agent never holds.
 struct RouteCredential {
-    std::string header{};  ///< or
-    std::string query{};   ///< the name of a query parameter
-    std::string value{};   ///< with ${file:…} and ${env:…} already replaced. A secret: never logged.
+    std::string header{};                                 ///< or
+    std::string query{};                                  ///< the name of a query parameter
+    Secret value{};                                       ///< with its references already replaced
+    std::map<std::string, Secret, std::less<>> agents{};  ///< by their ids, those that have one of their own
+
+    [[nodiscard]] const Secret& value_for(std::string_view agent_id) const {
+        const auto own = agents.find(agent_id);
+        return own == agents.end() ? value : own->second;
+    }
+};
+
+/// What bounds a tool that the provider itself runs (metering.md rule 12).
+struct RouteTool {
+    Usdc fee{};                         ///< of one call
+    std::uint64_t max_calls = 0;        ///< in one request
+    std::uint64_t tokens_per_call = 0;  ///< that one call's results add to what the model reads
 };
 
 /// What is held for a request until its cost is known.
@@ -63,13 +78,18 @@ struct Route {
     bool upgrade = false;  ///< WebSocket and other upgrades are allowed, as a priced tunnel
     ReserveMode reserve = ReserveMode::bound;
     Usdc overrun_limit{};  ///< of `typical`: how far all that an agent holds may stay below its bounds
+    std::map<std::string, std::string> deployments{};  ///< Azure: deployment → model
+    std::map<std::string, RouteTool> tools{};          ///< by the provider's names: `web_search`
+    std::uint64_t max_read_units = 0;                  ///< of one read of Pinecone; 0: unknown
+    bool deferred = false;  ///< what spends later may be asked for, and is charged its bound at once
 };
 
 struct Config {
     std::filesystem::path data_dir;
     ListenAddress proxy_listen{.address = IpAddress::v4({127, 0, 0, 1}), .port = 3128};
     ListenAddress admin_listen{.address = IpAddress::v4({127, 0, 0, 1}), .port = 3129};
-    unsigned threads = 0;  ///< of the proxy; 0: one a core
+    unsigned threads = 0;       ///< of the proxy; 0: one a core
+    bool cost_comment = false;  ///< a metered stream ends with an SSE comment that tells its cost
 
     struct Database {
         std::string url;          ///< empty: the private PostgreSQL
@@ -106,6 +126,13 @@ struct Config {
         Duration idle_timeout{300'000};      ///< a tunnel or an answer in which nothing moves
     } upstream;
 
+    struct Tls {
+        std::vector<std::string> name_constraints;  ///< DNS suffixes that a CA made here is limited to
+        std::size_t leaves = 4096;                  ///< host names whose certificates are kept
+        std::size_t mint_queue = 1024;         ///< requests waiting for a certificate; beyond: `overloaded`
+        std::size_t upstream_sessions = 1024;  ///< upstream hosts and ports whose TLS sessions are kept
+    } tls;
+
     struct Prices {
         std::filesystem::path models;
     } prices;
@@ -115,6 +142,12 @@ struct Config {
         std::size_t header_bytes = 32 * 1024;
         std::size_t header_count = 100;
         std::uint64_t body_bytes = 64ULL * 1024 * 1024;
+        std::size_t buffered_bytes =
+            512ULL * 1024 * 1024;                       ///< of all bodies that are held whole to be priced
+        std::size_t answer_bytes = 4ULL * 1024 * 1024;  ///< of an answer that is held until its cost is known
+        std::size_t drains = 256;     ///< answers read on for their cost after their client left
+        Duration drain_time{60'000};  ///< for one of them
+        std::uint64_t drain_bytes = 16ULL * 1024 * 1024;
         std::size_t connections = 10'000;
         Duration header_timeout{
             10'000};  ///< for a connection's first byte, and from a request's to its head's end

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <expected>
+#include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ struct JsonProblem {
 
 struct JsonLimits {
     std::size_t max_depth = 64;
+    /// Of all kinds, nested ones included: a document takes up to fifty times the memory of its text.
+    std::size_t max_values = std::numeric_limits<std::size_t>::max();
     bool allow_comments = false;  ///< // and /* */, for the configuration only
 };
 

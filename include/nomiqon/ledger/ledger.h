@@ -93,6 +93,16 @@ struct EndCommand {
     bool unknown = false;  ///< settled in full because nobody knows better
     std::string reason;    ///< of a release, a refusal's name (`upstream_unreachable`, `sni_mismatch`, …)
     std::string model;     ///< what the answer named
+    std::string basis{};   ///< how `amount` was computed (metering::Charge::basis); empty: a flat price
+};
+
+/// Whose money `affordable` looks at, and the token that would pay.
+struct AffordableQuery {
+    AgentId agent;
+    Caid caid;
+    std::string jti;
+    std::int64_t token_exp = 0;  ///< Unix seconds
+    std::optional<Usdc> token_max{};
 };
 
 /// A refusal as finance sees it: a transaction of status `rejected`.
@@ -126,6 +136,10 @@ class Ledger {
     /// the order. What would fit if open reservations came back waits for that, up to `wait_until`.
     virtual boost::asio::awaitable<std::expected<ReserveAnswer, LedgerError>> reserve(
         ReserveCommand command) = 0;
+
+    /// What the agent could reserve at this moment: the least of wallet, caps, `maxPerRequest` and what is
+    /// left of the token. Never below 0. Reads only, and promises nothing.
+    virtual boost::asio::awaitable<std::expected<Usdc, LedgerError>> affordable(AffordableQuery query) = 0;
 
     /// Ends a reservation. Returns at once: the command is kept and retried until the database has it, or the
     /// gateway's drain ends; what is lost with the process expires and is settled in full.

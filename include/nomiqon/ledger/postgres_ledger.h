@@ -52,6 +52,8 @@ class PostgresLedger final : public Ledger, public AdminStore {
     /// What could not be handed in is left to the lease's expiry. Idempotent.
     void stop(Duration limit);
 
+    /// Keeps a price book under its version in the database, as soon as that answers. Thread-safe.
+    void keep_price_book(std::string version, std::string document);
     [[nodiscard]] bool is_available() const;  ///< whether the last contact with the database went well
     [[nodiscard]] LedgerStats stats() const;
 
@@ -60,6 +62,7 @@ class PostgresLedger final : public Ledger, public AdminStore {
     boost::asio::awaitable<std::expected<bool, LedgerError>> is_token_used(AgentId agent, Caid caid,
                                                                            std::int64_t exp,
                                                                            std::string jti) override;
+    boost::asio::awaitable<std::expected<Usdc, LedgerError>> affordable(AffordableQuery query) override;
     boost::asio::awaitable<std::expected<ReserveAnswer, LedgerError>> reserve(
         ReserveCommand command) override;
     void end(EndCommand command) override;

@@ -12,18 +12,19 @@
 #include "nomiqon/core/host.h"
 #include "nomiqon/core/refusal.h"
 #include "nomiqon/core/usdc.h"
+#include "nomiqon/metering/meter.h"
 
 namespace nomiqon::metering {
 
 /// Which route a host takes, and what a call on it costs at most. Made from the configuration's routes,
-/// followed by the built-in ones: well-known free hosts (package registries, GitHub) at 0, paid hosts that
-/// nobody routed
-/// (`price_unknown`: they never fall through to a wildcard tunnel for cents, metering.md rule 2), and every
-/// other host as a tunnel at 0.001 USDC a connection. Immutable; shared between threads; replaced as a whole
-/// by a reload.
+/// followed by the built-in ones: well-known providers, intercepted and metered; well-known free hosts
+/// (package registries, GitHub) at 0; other paid hosts that nobody routed (`price_unknown`: they never fall
+/// through to a wildcard tunnel for cents, metering.md rule 2); and every other host as a tunnel at 0.001
+/// USDC a connection. Immutable; shared between threads; replaced as a whole by a reload.
 class RouteTable {
   public:
-    explicit RouteTable(std::vector<Route> configured);
+    /// `book`: the prices that the meters take; null: the one that comes with the gateway.
+    explicit RouteTable(std::vector<Route> configured, std::shared_ptr<const PriceBook> book = nullptr);
     ~RouteTable();
     RouteTable(const RouteTable&) = delete;
     RouteTable& operator=(const RouteTable&) = delete;
@@ -34,8 +35,8 @@ class RouteTable {
     [[nodiscard]] const Route& match(const HostName& host, std::uint16_t port) const;
 
     /// The price of one opaque tunnel (a CONNECT that is not port 80): the route's `perConnection`.
-    /// `price_unknown` for an intercepted route (until interception is built), a paid host that nobody
-    /// routed, and a route whose price says nothing of connections.
+    /// `price_unknown` for an intercepted route, a paid host that nobody routed, and a route whose price says
+    /// nothing of connections.
     [[nodiscard]] std::expected<Usdc, RefusalCode> price_of_tunnel(const HostName& host,
                                                                    std::uint16_t port) const;
 
@@ -44,6 +45,18 @@ class RouteTable {
     /// ever reached in plain text.
     [[nodiscard]] std::expected<Usdc, RefusalCode> price_of_plain_request(const HostName& host,
                                                                           std::uint16_t port) const;
+
+    /// Whether the route itself prices requests to `path` beside its meter: it lists the path, and
+    /// `perRequest`.
+    [[nodiscard]] static bool prices_path(const Route& route, std::string_view path);
+    /// The flat price of a request inside an intercepted connection without a meter: `perRequest`, else
+    /// `perConnection`.
+    [[nodiscard]] static std::expected<Usdc, RefusalCode> price_of_inner_request(const Route& route);
+    /// What an upgraded connection (WebSocket) costs, and until when it may last: only where the route allows
+    /// it and bounds it (rule 4).
+    [[nodiscard]] static std::expected<Usdc, RefusalCode> price_of_upgrade(const Route& route);
+    [[nodiscard]] MeterTerms meter_terms(const Route& route) const;
+    [[nodiscard]] const std::shared_ptr<const PriceBook>& book() const;
 
     /// How far the holds of an agent's open requests may stay below their bounds, for a request to this host
     /// to be held at what such ones have cost so far. Nothing: its bound is held.

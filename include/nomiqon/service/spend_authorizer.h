@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "nomiqon/core/config.h"
 #include "nomiqon/core/host.h"
@@ -26,6 +27,21 @@ enum class Way : std::uint8_t { plain, tunnel };
 struct MeteredPrice {
     Usdc bound;         ///< the most that it can cost
     std::string model;  ///< as the price book names it
+};
+
+/// What a call inside an intercepted connection can cost at most.
+struct CallPrice {
+    Usdc bound;
+    std::string model{};                      ///< as the request names it; empty: none
+    std::vector<std::string> other_models{};  ///< that may serve it instead: the policy must permit each
+    bool metered = false;                     ///< its answer decides; else it is owed in full, or nothing is
+    bool uses_no_model = false;               ///< a meter knows it as one of the provider's free calls
+};
+
+/// How a call ended, for the ledger: what the answer named, and how its cost was computed.
+struct Settled {
+    std::string model{};
+    std::string basis{};  ///< metering::Charge::basis
 };
 
 /// A request in the terms of money: no sockets, no bytes.
@@ -72,11 +88,13 @@ class Reservation {
     [[nodiscard]] const TransactionId& transaction() const { return held_.transaction; }
     /// What is held: the bound, or less of a typical one.
     [[nodiscard]] Usdc amount() const { return held_.amount; }
+    /// What is owed in full.
+    [[nodiscard]] Usdc bound() const { return bound_; }
 
-    void settle(Usdc amount);       ///< what it really cost, be it more than what is held
-    void settle_in_full();          ///< a flat price, which is owed as soon as the request went out
-    void settle_as_unknown();       ///< in full: it went out and nobody knows what became of it
-    void release(RefusalCode why);  ///< provably nothing was sent
+    void settle(Usdc amount, Settled how = {});  ///< what it really cost, be it more than what is held
+    void settle_in_full(Settled how = {});  ///< a flat price, which is owed as soon as the request went out
+    void settle_as_unknown(Settled how = {});  ///< in full: it went out and nobody knows what became of it
+    void release(RefusalCode why);             ///< provably nothing was sent
 
   private:
     friend class SpendAuthorizer;
@@ -91,13 +109,29 @@ class Reservation {
           bound_(bound),
           session_token_(session_token),
           lesson_(std::move(lesson)) {}
-    void end(ledger::Ending ending, Usdc amount, bool unknown, std::string reason);
+    void end(ledger::Ending ending, Usdc amount, bool unknown, std::string reason, Settled how);
 
     ledger::Ledger* ledger_;  // null once ended or moved from
     ledger::Reserved held_;
     Usdc bound_;
     bool session_token_ = false;
     Lesson lesson_;
+};
+
+/// A request whose token and policy are in order. What it may cost is still to be read from its body, which
+/// nobody reads for a request that isn't admitted.
+class Admission {
+  public:
+    Admission(Admission&&) noexcept;
+    Admission& operator=(Admission&&) noexcept;
+    ~Admission();
+    [[nodiscard]] const AgentId& agent() const;
+
+  private:
+    friend class SpendAuthorizer;
+    struct Parts;
+    explicit Admission(std::unique_ptr<Parts> parts);
+    std::unique_ptr<Parts> parts_;
 };
 
 /// Decides whether a request may spend. The one place where token, policy, price and ledger meet.
@@ -118,6 +152,16 @@ class SpendAuthorizer {
     /// token → policy → price → reserve, in the order of spec/api.md "Policy". Refusals of an agent that the
     /// token proved are also recorded in the ledger.
     boost::asio::awaitable<std::expected<Reservation, Refusal>> authorize(SpendRequest request);
+
+    /// The first half of `authorize`: token → policy. A refusal is recorded, and burns the token's id, as
+    /// there.
+    boost::asio::awaitable<std::expected<Admission, Refusal>> admit(SpendRequest request);
+    /// The second half: price → reserve. `price` may be a refusal of its own (`price_unknown`), which is
+    /// recorded like any other.
+    boost::asio::awaitable<std::expected<Reservation, Refusal>> reserve(
+        Admission admission, std::expected<CallPrice, RefusalCode> price);
+    /// What the agent of `admission` could still spend with its token at this moment: a hint, no reservation.
+    boost::asio::awaitable<std::expected<Usdc, Refusal>> affordable(const Admission& admission);
 
     /// Checks a token that stands on the CONNECT to a host whose requests will be read one by one (CONNECT to
     /// port 80 now, interception later): form, signature, life, the origin it is bound to, registration,
