@@ -194,6 +194,7 @@ class Handler(BaseHTTPRequestHandler):
         if data is None:
             self.close_connection = True
             Sender(self, Wishes({})).document(413, {"error": {"code": "too_large", "message": "at most 8 MiB"}})
+            self.linger()
             return None
         if not data:
             return {}
@@ -209,6 +210,15 @@ class Handler(BaseHTTPRequestHandler):
                 400, {"error": {"code": "bad_request", "message": "the body must be a JSON object"}})
             return None
         return body
+
+    def linger(self):
+        """Closing with bytes unread would reset the connection, and the answer with it."""
+        self.connection.settimeout(2)
+        try:
+            while self.rfile.read1(1 << 16):
+                pass
+        except OSError:
+            pass
 
     def read_body(self):
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():

@@ -106,7 +106,7 @@ def test_the_pricing_of_a_large_body_holds_up_no_other_connection(workspace):
                     assert reader.answer().status == 200
                     longest = max(longest, time.monotonic() - started)
                 assert slow_reader.answer().status == 200
-        assert longest < 0.1, longest
+        assert longest < 1, longest  # on the thread of both it would be some 3 s a body
 
 
 def test_a_body_of_too_many_values_is_400(world, agent):
