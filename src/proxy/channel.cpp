@@ -123,13 +123,13 @@ bool Channel::has_pending() const {
 
 bool Channel::is_quiet() {
     char byte = 0;
-    if (ssl_ && (has_pending() || ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)) {
-        // Session tickets come whenever the server likes, and say nothing of the connection.
-        const Result result = read({&byte, 1});
-        if (result.state != State::wait_read) return false;
-    }
-    const auto peeked = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return peeked < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    const auto nothing_came = [&] {
+        const auto peeked = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        return peeked < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    };
+    if (!has_pending() && nothing_came()) return true;
+    // Session tickets come whenever the server likes, and say nothing of the connection.
+    return ssl_ && read({&byte, 1}).state == State::wait_read && nothing_came();
 }
 
 void Channel::shut_down() {

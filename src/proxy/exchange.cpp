@@ -21,15 +21,15 @@ bool is_event_stream(const HeaderFields& headers) {
     return iequals(trim_ows(value.substr(0, value.find(';'))), "text/event-stream");
 }
 
-std::vector<metering::Field> fields_of(const HeaderFields& headers) {
+}  // namespace
+
+std::vector<metering::Field> metering_fields(const HeaderFields& headers) {
     std::vector<metering::Field> fields;
     fields.reserve(headers.size());
     for (const auto& field : headers)
         fields.push_back({.name = field.name, .value = field.value});
     return fields;
 }
-
-}  // namespace
 
 Exchange::Exchange(Session& session, ClientRequest request, Handling handling,
                    service::Reservation reservation)
@@ -158,7 +158,7 @@ asio::awaitable<void> Exchange::run_upgraded(const ResponseHead& answer) {
 
 void Exchange::begin_answer(ResponseHead answer) {
     answer_ = std::move(answer);
-    handling_.meter->begin(answer_->status, fields_of(answer_->headers));
+    handling_.meter->begin(answer_->status, metering_fields(answer_->headers));
     answer_body_.emplace(answer_->body, BodyLimits{.bytes = std::numeric_limits<std::uint64_t>::max()});
     // An event may be taken out of it, so that its length says nothing any more.
     const bool shrinks = handling_.codings == AnswerCodings::identity && is_event_stream(answer_->headers);
@@ -306,7 +306,7 @@ bool Exchange::go_on_without_client() {
     if (draining_) return true;
     const bool known = settled_ || (answer_ && handling_.meter->is_final());
     if (!handling_.metered || known || !has_whole_body() || worker_.draining) return false;
-    if (auto permit = DrainPermit::acquire(worker_.shared)) draining_.emplace(std::move(*permit));
+    if (auto permit = DrainPermit::acquire(worker_.shared.drains)) draining_.emplace(std::move(*permit));
     if (!draining_) return false;
     session_.watch_client(false);
     session_.client().make_reset();
@@ -365,21 +365,15 @@ asio::awaitable<void> Exchange::cut_short() {
     session_.client().make_reset();
 }
 
-/// What went out and got no answer.
-void Exchange::settle_unanswered() {
-    settled_ = true;
-    if (!went_out_) return;
-    if (upload_problem_) {
+/// Ends an exchange that has no answer to relay.
+asio::awaitable<bool> Exchange::fail(Refusal refusal) {
+    if (!went_out_) {
+        reservation_.release(refusal.code);
+    } else if (upload_problem_) {
         reservation_.settle_in_full();  // the client's own doing
     } else {
         reservation_.settle_as_unknown();
     }
-}
-
-/// Ends an exchange that has no answer to relay.
-asio::awaitable<bool> Exchange::fail(Refusal refusal) {
-    if (!went_out_) reservation_.release(refusal.code);
-    settle_unanswered();
     session_.upstream().close();
     refusal.agent = reservation_.agent().str();
     AnswerSite site{.request_id = request_.request_id,

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "body_framing.h"
 #include "credentials.h"
@@ -32,9 +33,10 @@ struct ClientRequest {
     Endpoint target;
     Credentials credentials;
     RequestId request_id;
-    bool inside = false;              ///< inside a connection that CONNECT opened
-    bool token_from_connect = false;  ///< the token stood on that CONNECT
-    bool last = false;                ///< its answer closes the connection
+    bool inside = false;  ///< inside a connection that CONNECT opened
+    /// The token of that CONNECT, if it is what pays.
+    std::shared_ptr<const token::SpendToken> of_connect{};
+    bool last = false;  ///< its answer closes the connection
 };
 
 /// What becomes of the request on its way out, and of the answer on its way back.
@@ -52,6 +54,11 @@ struct Handling {
     HeaderFields tell{};                     ///< of the gateway, to the client
     std::optional<UpgradeBounds> upgrade{};  ///< the request asks to change the protocol, and may
 };
+
+inline constexpr std::string_view continue_head = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/// As a meter takes them: they live as long as `headers`.
+[[nodiscard]] std::vector<metering::Field> metering_fields(const HeaderFields& headers);
 
 class Exchange final : public std::enable_shared_from_this<Exchange> {
   public:
@@ -95,7 +102,6 @@ class Exchange final : public std::enable_shared_from_this<Exchange> {
 
     // The ending.
     void settle(metering::AnswerEnd how);
-    void settle_unanswered();
     boost::asio::awaitable<bool> fail(Refusal refusal);
     boost::asio::awaitable<void> cut_short();
     [[nodiscard]] Refusal no_answer() const;

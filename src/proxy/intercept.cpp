@@ -20,19 +20,20 @@ namespace asio = boost::asio;
 
 namespace {
 
-asio::awaitable<tls::LeafCache::Result> request_leaf(Worker& worker, HostName host) {
-    co_return co_await asio::async_initiate<decltype(asio::use_awaitable), void(tls::LeafCache::Result)>(
-        [&worker](auto handler, const HostName& name) {
-            auto work = asio::make_work_guard(worker.io);
-            worker.shared.tls.leaves->request(name, [handler = std::move(handler), work = std::move(work)](
-                                                        tls::LeafCache::Result result) mutable {
+/// Hands `start` a function that any thread may call once, and resumes on the worker with what it was given.
+template <class Result, class Start>
+asio::awaitable<Result> elsewhere(Worker& worker, Start start) {
+    co_return co_await asio::async_initiate<decltype(asio::use_awaitable), void(Result)>(
+        [&worker, &start](auto handler) {
+            start([handler = std::move(handler),
+                   work = asio::make_work_guard(worker.io)](Result result) mutable {
                 asio::post(work.get_executor(),
                            [handler = std::move(handler), result = std::move(result)]() mutable {
                                std::move(handler)(std::move(result));
                            });
             });
         },
-        asio::use_awaitable, std::move(host));
+        asio::use_awaitable);
 }
 
 }  // namespace
@@ -41,7 +42,8 @@ asio::awaitable<std::expected<tls::SslPtr, std::string>> server_tls(Worker& work
     if (worker.shared.tls.leaves == nullptr) co_return std::unexpected(std::string("no TLS is set up"));
     auto context = worker.shared.tls.leaves->find(host);
     if (!context) {
-        auto minted = co_await request_leaf(worker, std::move(host));
+        auto minted = co_await elsewhere<tls::LeafCache::Result>(
+            worker, [&](auto done) { worker.shared.tls.leaves->request(host, std::move(done)); });
         if (!minted) co_return std::unexpected(std::string(tls::to_string(minted.error())));
         context = std::move(*minted);
     }
@@ -77,7 +79,6 @@ void log_failed_handshake(Worker& worker, const Channel& client, const HostName&
 
 namespace {
 
-constexpr std::string_view continue_head = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr std::string_view clamp_field = "X-Nomiqon-Clamp";
 /// Pricing takes up to 0.1 ms a kilobyte.
 constexpr std::size_t long_body = 32UL * 1024;
@@ -87,14 +88,6 @@ struct Priced {
     std::expected<service::CallPrice, RefusalCode> price = std::unexpected(RefusalCode::price_unknown);
     Handling handling;
 };
-
-std::vector<metering::Field> fields_of(const RequestHead& head) {
-    std::vector<metering::Field> fields;
-    fields.reserve(head.headers.size());
-    for (const auto& field : head.headers)
-        fields.push_back({.name = field.name, .value = field.value});
-    return fields;
-}
 
 /// As `meter.quote`. What takes long is done by another thread than that of the worker's connections.
 asio::awaitable<std::expected<metering::Quote, Refusal>> quote_for(Worker& worker,
@@ -106,24 +99,18 @@ asio::awaitable<std::expected<metering::Quote, Refusal>> quote_for(Worker& worke
     if (call.body.size() < long_body && !coded) co_return meter.quote(call, terms);
 
     std::optional<std::expected<metering::Quote, Refusal>> quote;
-    const auto work = [&] { quote = meter.quote(call, terms); };
-    co_await asio::async_initiate<decltype(asio::use_awaitable), void(std::exception_ptr)>(
-        [&worker, &work](auto handler) {
-            auto guard = asio::make_work_guard(worker.io);
-            asio::post(worker.shared.aside, [&work, handler = std::move(handler),
-                                             guard = std::move(guard)]() mutable {
-                std::exception_ptr problem;
-                try {
-                    work();
-                } catch (...) {
-                    problem = std::current_exception();  // the coroutine throws it on
-                }
-                asio::post(guard.get_executor(), [handler = std::move(handler), problem]() mutable {
-                    std::move(handler)(problem);
-                });
-            });
-        },
-        asio::use_awaitable);
+    const auto problem = co_await elsewhere<std::optional<std::exception_ptr>>(worker, [&](auto done) {
+        asio::post(worker.shared.aside, [&, done = std::move(done)]() mutable {
+            std::optional<std::exception_ptr> thrown;
+            try {
+                quote = meter.quote(call, terms);
+            } catch (...) {
+                thrown = std::current_exception();  // the coroutine throws it on
+            }
+            done(std::move(thrown));
+        });
+    });
+    if (problem) std::rethrow_exception(*problem);
     co_return std::move(*quote);
 }
 
@@ -144,6 +131,7 @@ class InterceptedRequest {
     asio::awaitable<std::expected<Priced, Refusal>> read_meter(const metering::Meter& meter,
                                                                const service::Admission& admission);
     asio::awaitable<std::expected<std::string, Refusal>> read_body();
+    [[nodiscard]] Handling handling_by(std::unique_ptr<metering::AnswerMeter> meter) const;
     Priced flat_price() const;
     Priced take_quote(metering::Quote quote, std::string body);
     asio::awaitable<bool> run_upgrade_request(service::Admission admission);
@@ -204,7 +192,7 @@ asio::awaitable<std::expected<service::Admission, Refusal>> InterceptedRequest::
     spend.scheme = Scheme::https;
     spend.method = request_.head.method;
     spend.path = request_.head.target.path();
-    spend.token_from_connect = request_.token_from_connect;
+    spend.of_connect = request_.of_connect;
     co_return co_await worker_.shared.authorizer.admit(std::move(spend));
 }
 
@@ -224,11 +212,16 @@ asio::awaitable<std::expected<Priced, Refusal>> InterceptedRequest::price(
 Priced InterceptedRequest::flat_price() const {
     const auto price = metering::RouteTable::price_of_inner_request(route_);
     if (!price) return {};
-    Priced priced{.price = service::CallPrice{.bound = *price}, .handling = {}};
-    priced.handling.meter = metering::make_flat_meter(*price);
-    priced.handling.routes = routes_;
-    priced.handling.credential = route_.credential ? &*route_.credential : nullptr;
-    return priced;
+    return {.price = service::CallPrice{.bound = *price},
+            .handling = handling_by(metering::make_flat_meter(*price))};
+}
+
+/// With what the route has for every request.
+Handling InterceptedRequest::handling_by(std::unique_ptr<metering::AnswerMeter> meter) const {
+    Handling handling{.meter = std::move(meter)};
+    handling.routes = routes_;
+    handling.credential = route_.credential ? &*route_.credential : nullptr;
+    return handling;
 }
 
 asio::awaitable<std::expected<Priced, Refusal>> InterceptedRequest::read_meter(
@@ -246,7 +239,7 @@ asio::awaitable<std::expected<Priced, Refusal>> InterceptedRequest::read_meter(
         terms.affordable = *affordable;
     }
 
-    const auto fields = fields_of(request_.head);
+    const auto fields = metering_fields(request_.head.headers);
     auto quote = co_await quote_for(worker_, meter, call_of(fields, *body), terms);
     if (!quote && quote.error().code == RefusalCode::price_unknown) {
         worker_.shared.log->info("{} price_unknown at {}: {}", request_.request_id.str(),
@@ -272,17 +265,14 @@ Priced InterceptedRequest::take_quote(metering::Quote quote, std::string body) {
                                               .other_models = std::move(quote.other_models),
                                               .metered = !quote.free,
                                               .uses_no_model = quote.free},
-                  .handling = {}};
+                  .handling = handling_by(std::move(quote.answer))};
     Handling& handling = priced.handling;
-    handling.meter = std::move(quote.answer);
     handling.metered = !quote.free;
     handling.decoded_body = quote.body.has_value();
     handling.room = std::move(room_);
     handling.body = quote.body ? std::move(*quote.body) : std::move(body);
     if (!quote.free)
         handling.codings = quote.identity_only ? AnswerCodings::identity : AnswerCodings::readable;
-    handling.routes = routes_;
-    handling.credential = route_.credential ? &*route_.credential : nullptr;
     if (quote.clamped_to)
         handling.tell.push_back({"X-Nomiqon-Clamped-To", std::to_string(*quote.clamped_to)});
     return priced;
@@ -335,7 +325,7 @@ asio::awaitable<std::expected<std::string, Refusal>> InterceptedRequest::read_bo
 std::expected<Usdc, RefusalCode> InterceptedRequest::price_unless_upgraded() const {
     if (is_priced_flat()) return metering::RouteTable::price_of_inner_request(route_).value_or(Usdc{});
     const metering::Meter* meter = metering::find_meter(route_.meter);
-    const auto fields = fields_of(request_.head);
+    const auto fields = metering_fields(request_.head.headers);
     const auto quote = meter == nullptr ? std::unexpected(Refusal{RefusalCode::price_unknown})
                                         : meter->quote(call_of(fields, {}), routes_->meter_terms(route_));
     if (!quote || quote->free) return Usdc{};  // none of the meter's paid calls
@@ -354,9 +344,7 @@ asio::awaitable<bool> InterceptedRequest::run_upgrade_request(service::Admission
     }
     auto reservation = co_await worker_.shared.authorizer.reserve(std::move(admission), std::move(call));
     if (!reservation) co_return co_await session_.refuse(std::move(reservation.error()), site());
-    Handling handling{.meter = metering::make_flat_meter(reservation->bound())};
-    handling.routes = routes_;
-    handling.credential = route_.credential ? &*route_.credential : nullptr;
+    Handling handling = handling_by(metering::make_flat_meter(reservation->bound()));
     handling.upgrade =
         UpgradeBounds{.time = *route_.price->max_time, .bytes = *route_.price->max_bytes, .price = *price};
     co_return co_await run_exchange(session_, std::move(request_), std::move(handling),

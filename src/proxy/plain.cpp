@@ -22,7 +22,7 @@ asio::awaitable<bool> serve_plain(Session& session, ClientRequest request) {
     spend.scheme = Scheme::http;
     spend.method = head.method;
     spend.path = head.target.path();
-    spend.token_from_connect = request.token_from_connect;
+    spend.of_connect = request.of_connect;
     auto authorized = co_await worker.shared.authorizer.authorize(std::move(spend));
     if (!authorized) co_return co_await session.refuse(std::move(authorized.error()), std::move(site));
 

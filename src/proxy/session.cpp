@@ -187,12 +187,11 @@ asio::awaitable<std::optional<Refusal>> Session::send_first_bytes(service::Reser
 /// provider's own SDK shows it.
 asio::awaitable<bool> Session::serve_inside(const Endpoint& target, const Credentials& credentials,
                                             Scheme scheme, AnswerSite site) {
-    std::optional<service::CheckedToken> token;
+    std::shared_ptr<const token::SpendToken> token;
     if (!credentials.token.empty()) {
         auto request = spend_request(site.request_id, target, credentials);
         request.scheme = scheme;
         request.method = "CONNECT";
-        request.token_from_connect = true;
         auto checked = co_await worker_.shared.authorizer.check_token(std::move(request));
         if (!checked) co_return co_await refuse(std::move(checked.error()), std::move(site));
         token = std::move(*checked);
@@ -212,7 +211,7 @@ asio::awaitable<bool> Session::serve_inside(const Endpoint& target, const Creden
 /// One request inside; it pays with a token of its own, else with the connection's.
 asio::awaitable<bool> Session::serve_inner_request(const Endpoint& target, Scheme scheme,
                                                    const Credentials& of_connect,
-                                                   const std::optional<service::CheckedToken>& token) {
+                                                   const std::shared_ptr<const token::SpendToken>& token) {
     auto head = co_await read_head(true);
     if (!head) co_return false;
     AnswerSite site{.request_id = RequestId::generate(),
@@ -224,19 +223,20 @@ asio::awaitable<bool> Session::serve_inner_request(const Endpoint& target, Schem
     site.may_keep = head->keep_alive && head->framing().kind == BodyKind::none;
     auto own = read_credentials(head->headers, Hop::inside);
     if (!own) co_return co_await refuse(std::move(own.error()), std::move(site));
-    const bool from_connect = own->token.empty() && token.has_value();
+    const bool from_connect = own->token.empty() && token != nullptr;
     auto credentials = inner_credentials(of_connect, std::move(*own), from_connect);
     if (!credentials) co_return co_await refuse(std::move(credentials.error()), std::move(site));
 
-    const bool last = from_connect && (!token->session || token->exp - unix_seconds(SystemClock{}.now()) <
-                                                              about_to_expire_seconds);
+    const bool last =
+        from_connect && (token->use == token::TokenUse::once ||
+                         token->exp - unix_seconds(SystemClock{}.now()) < about_to_expire_seconds);
     ClientRequest request{.head = std::move(*head),
                           .scheme = scheme,
                           .target = target,
                           .credentials = std::move(*credentials),
                           .request_id = site.request_id,
                           .inside = true,
-                          .token_from_connect = from_connect,
+                          .of_connect = from_connect ? token : nullptr,
                           .last = last};
     if (scheme == Scheme::https) co_return co_await serve_intercepted(*this, std::move(request));
     co_return co_await serve_plain(*this, std::move(request));

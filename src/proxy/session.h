@@ -89,7 +89,7 @@ class Session final : public Connection, public std::enable_shared_from_this<Ses
     boost::asio::awaitable<std::optional<Refusal>> send_first_bytes(service::Reservation& reservation);
     boost::asio::awaitable<bool> serve_inner_request(const Endpoint& target, Scheme scheme,
                                                      const Credentials& of_connect,
-                                                     const std::optional<service::CheckedToken>& token);
+                                                     const std::shared_ptr<const token::SpendToken>& token);
 
     Channel client_;
     Channel upstream_;

@@ -1,6 +1,5 @@
 #include "worker.h"
 
-#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -18,57 +17,6 @@ void Connection::arm(Duration from_now) {
     expired_ = worker_.cutting_;
     // The worker's time is that of its last tick, which may be almost one tick ago.
     deadline_ = worker_.now_ + from_now + Worker::tick;
-}
-
-std::optional<DrainPermit> DrainPermit::acquire(Shared& shared) {
-    if (shared.drains.fetch_add(1, std::memory_order_relaxed) < shared.limits.drains)
-        return DrainPermit(shared);
-    shared.drains.fetch_sub(1, std::memory_order_relaxed);
-    return std::nullopt;
-}
-DrainPermit::DrainPermit(Shared& shared)
-    : shared_(&shared),
-      until_(std::chrono::steady_clock::now() + shared.limits.drain_time),
-      bytes_left_(shared.limits.drain_bytes) {}
-DrainPermit::DrainPermit(DrainPermit&& other) noexcept
-    : shared_(std::exchange(other.shared_, nullptr)), until_(other.until_), bytes_left_(other.bytes_left_) {}
-DrainPermit::~DrainPermit() {
-    if (shared_ != nullptr) shared_->drains.fetch_sub(1, std::memory_order_relaxed);
-}
-Duration DrainPermit::time_left() const {
-    const auto left = std::chrono::ceil<Duration>(until_ - std::chrono::steady_clock::now());
-    return std::max(left, Duration::zero());
-}
-bool DrainPermit::spend(std::size_t bytes) {
-    if (bytes > bytes_left_) return false;
-    bytes_left_ -= bytes;
-    return true;
-}
-
-bool BufferPermit::grow_to(std::size_t bytes) {
-    if (bytes <= held_) return true;
-    if (!room_.take(agent_, bytes - held_)) return false;
-    held_ = bytes;
-    return true;
-}
-
-bool BodyRoom::take(const AgentId& agent, std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
-    const auto found = taken_.find(agent.str());
-    const std::size_t taken = found == taken_.end() ? 0 : found->second;
-    if (bytes > free_ || taken > free_ - bytes) return false;
-    free_ -= bytes;
-    taken_[agent.str()] = taken + bytes;
-    return true;
-}
-
-void BodyRoom::give_back(const AgentId& agent, std::size_t bytes) {
-    if (bytes == 0) return;
-    const std::lock_guard lock(mutex_);
-    free_ += bytes;
-    const auto found = taken_.find(agent.str());
-    found->second -= bytes;
-    if (found->second == 0) taken_.erase(found);
 }
 
 Worker::Worker(Shared& shared_parts, std::shared_ptr<const UpstreamRules> upstream_rules,

@@ -16,13 +16,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
-#include <optional>
-#include <string>
 #include <string_view>
 #include <thread>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "nomiqon/core/config.h"
@@ -30,6 +25,7 @@
 #include "nomiqon/core/refusal.h"
 #include "nomiqon/proxy/proxy.h"
 #include "nomiqon/service/spend_authorizer.h"
+#include "permits.h"
 #include "resolver.h"
 #include "upstream.h"
 
@@ -39,20 +35,6 @@ namespace nomiqon::proxy {
 [[nodiscard]] inline bool would_block(int error) {
     return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
-
-/// The room for bodies that must be held whole (`limits.bufferedBytes`). An agent may take as much as it
-/// leaves to all others, so that none can take all of it. Thread-safe.
-class BodyRoom {
-  public:
-    explicit BodyRoom(std::size_t bytes) : free_(bytes) {}
-    [[nodiscard]] bool take(const AgentId& agent, std::size_t bytes);
-    void give_back(const AgentId& agent, std::size_t bytes);
-
-  private:
-    std::mutex mutex_;
-    std::size_t free_;
-    std::unordered_map<std::string, std::size_t> taken_;
-};
 
 /// What all workers share: the configuration's part that never changes, and things that are thread-safe.
 struct Shared {
@@ -65,47 +47,10 @@ struct Shared {
     const std::shared_ptr<spdlog::logger> log;
     Resolver resolver{{.threads = limits.dns_threads, .per_agent = limits.dns_per_agent}};
     std::atomic<std::size_t> connections_open = 0;
-    std::atomic<std::size_t> drains = 0;  ///< answers read on after their client left
+    Drains drains{{.count = limits.drains, .time = limits.drain_time, .bytes = limits.drain_bytes}};
     BodyRoom body_room{limits.buffered_bytes};
     /// For what would keep a worker from its other connections: pricing a large body takes a second.
     boost::asio::thread_pool aside{std::max(2U, std::thread::hardware_concurrency() / 2)};
-};
-
-/// Leave to read an answer on after its client left, for its meter: bounded in time, bytes and number
-/// (`limits.drainTime`, `drainBytes`, `drains`). Given back when it is destroyed.
-class DrainPermit {
-  public:
-    static std::optional<DrainPermit> acquire(Shared& shared);
-    DrainPermit(DrainPermit&& other) noexcept;
-    DrainPermit& operator=(DrainPermit&&) = delete;
-    ~DrainPermit();
-
-    [[nodiscard]] Duration time_left() const;
-    /// False: more bytes came than it allows.
-    [[nodiscard]] bool spend(std::size_t bytes);
-
-  private:
-    explicit DrainPermit(Shared& shared);
-    Shared* shared_;
-    std::chrono::steady_clock::time_point until_;
-    std::uint64_t bytes_left_;
-};
-
-/// One body's part of the room. Given back when it is destroyed.
-class BufferPermit {
-  public:
-    BufferPermit(BodyRoom& room, AgentId agent) : room_(room), agent_(std::move(agent)) {}
-    BufferPermit(const BufferPermit&) = delete;
-    BufferPermit& operator=(const BufferPermit&) = delete;
-    ~BufferPermit() { room_.give_back(agent_, held_); }
-
-    /// Room for `bytes` altogether. False: there is none.
-    [[nodiscard]] bool grow_to(std::size_t bytes);
-
-  private:
-    BodyRoom& room_;
-    AgentId agent_;
-    std::size_t held_ = 0;
 };
 
 /// A count that one thread writes and any reads.

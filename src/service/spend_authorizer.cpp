@@ -30,9 +30,6 @@ token::BoundRequest bound_request(const SpendRequest& request) {
 using Price = std::expected<CallPrice, RefusalCode>;
 
 Price price_of(const metering::RouteTable& routes, const SpendRequest& request) {
-    if (request.metered) {
-        return CallPrice{.bound = request.metered->bound, .model = request.metered->model, .metered = true};
-    }
     const auto flat = request.way == Way::tunnel ? routes.price_of_tunnel(request.host, request.port)
                                                  : routes.price_of_plain_request(request.host, request.port);
     if (!flat) return std::unexpected{flat.error()};
@@ -55,7 +52,7 @@ struct Hold {
 
 // What stays with a request from its token on.
 struct Proven {
-    token::SpendToken token;
+    std::shared_ptr<const token::SpendToken> token;
     std::shared_ptr<const KnownAgent> agent;
 };
 
@@ -68,7 +65,6 @@ Reservation::Reservation(Reservation&& other) noexcept
     : ledger_(std::exchange(other.ledger_, nullptr)),
       held_(std::move(other.held_)),
       bound_(other.bound_),
-      session_token_(other.session_token_),
       lesson_(std::move(other.lesson_)) {}
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
@@ -77,7 +73,6 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
         ledger_ = std::exchange(other.ledger_, nullptr);
         held_ = std::move(other.held_);
         bound_ = other.bound_;
-        session_token_ = other.session_token_;
         lesson_ = std::move(other.lesson_);
     }
     return *this;
@@ -147,6 +142,8 @@ struct SpendAuthorizer::Impl {
           routes(std::move(table)) {}
 
     asio::awaitable<std::expected<std::shared_ptr<const KnownAgent>, Refusal>> find_agent(const Caid& caid);
+    std::expected<std::shared_ptr<const token::SpendToken>, Refusal> token_of(
+        const SpendRequest& request) const;
     asio::awaitable<std::expected<Proven, Refusal>> prove(const SpendRequest& request);
     asio::awaitable<std::expected<Proven, Refusal>> prove_bound(const SpendRequest& request);
     std::optional<RefusalCode> decide(const KnownAgent& agent, const SpendRequest& request,
@@ -201,7 +198,7 @@ asio::awaitable<std::expected<Reservation, Refusal>> SpendAuthorizer::reserve(
 
 asio::awaitable<std::expected<Usdc, Refusal>> SpendAuthorizer::affordable(const Admission& admission) {
     const Proven& proven = admission.parts_->proven;
-    const token::SpendToken& token = proven.token;
+    const token::SpendToken& token = *proven.token;
     auto left = co_await impl_->ledger.affordable({.agent = proven.agent->agent,
                                                    .caid = token.caid,
                                                    .jti = token.jti,
@@ -211,10 +208,11 @@ asio::awaitable<std::expected<Usdc, Refusal>> SpendAuthorizer::affordable(const 
     co_return *left;
 }
 
-asio::awaitable<std::expected<CheckedToken, Refusal>> SpendAuthorizer::check_token(SpendRequest request) {
+asio::awaitable<std::expected<std::shared_ptr<const token::SpendToken>, Refusal>>
+SpendAuthorizer::check_token(SpendRequest request) {
     auto proven = co_await impl_->prove(request);
     if (!proven) co_return std::unexpected{std::move(proven.error())};
-    const token::SpendToken& token = proven->token;
+    const token::SpendToken& token = *proven->token;
 
     std::optional<Refusal> refusal = token::check_connect_binding(token, bound_request(request));
     if (!refusal) {
@@ -231,15 +229,28 @@ asio::awaitable<std::expected<CheckedToken, Refusal>> SpendAuthorizer::check_tok
         refusal->agent = proven->agent->agent.str();
         co_return std::unexpected{std::move(*refusal)};
     }
-    co_return CheckedToken{
-        .session = token.use == token::TokenUse::session, .exp = token.exp, .agent = proven->agent->agent};
+    co_return std::move(proven->token);
+}
+
+// A connection's own token was verified at its CONNECT, and all that can change since is that it expires.
+std::expected<std::shared_ptr<const token::SpendToken>, Refusal> SpendAuthorizer::Impl::token_of(
+    const SpendRequest& request) const {
+    const std::int64_t now = unix_seconds(clock.now());
+    if (request.of_connect) {
+        if (auto expired = token::check_expiry(*request.of_connect, now))
+            return std::unexpected{std::move(*expired)};
+        return request.of_connect;
+    }
+    auto token = token::verify(request.token, {.now = now, .audience = options.audience});
+    if (!token) return std::unexpected{std::move(token.error())};
+    return std::make_shared<const token::SpendToken>(std::move(*token));
 }
 
 // Token, its bearer, and the agent that it belongs to.
 asio::awaitable<std::expected<Proven, Refusal>> SpendAuthorizer::Impl::prove(const SpendRequest& request) {
-    auto token =
-        token::verify(request.token, {.now = unix_seconds(clock.now()), .audience = options.audience});
-    if (!token) co_return std::unexpected{std::move(token.error())};
+    auto signed_token = token_of(request);
+    if (!signed_token) co_return std::unexpected{std::move(signed_token.error())};
+    auto token = std::move(*signed_token);
     if (!request.claimed_caid.empty() && request.claimed_caid != token->caid.str()) {
         co_return std::unexpected{Refusal{.code = RefusalCode::spend_token_invalid,
                                           .detail = "the proxy's user name is not the token's kid"}};
@@ -250,7 +261,7 @@ asio::awaitable<std::expected<Proven, Refusal>> SpendAuthorizer::Impl::prove(con
         co_return std::unexpected{Refusal{.code = RefusalCode::spend_token_invalid,
                                           .detail = "X-Nomiqon-Agent-Id is not the agent of the token"}};
     }
-    co_return Proven{std::move(*token), std::move(*agent)};
+    co_return Proven{std::move(token), std::move(*agent)};
 }
 
 asio::awaitable<std::expected<std::shared_ptr<const KnownAgent>, Refusal>> SpendAuthorizer::Impl::find_agent(
@@ -270,8 +281,8 @@ asio::awaitable<std::expected<Proven, Refusal>> SpendAuthorizer::Impl::prove_bou
     const SpendRequest& request) {
     auto proven = co_await prove(request);
     if (!proven) co_return proven;
-    const auto check = request.token_from_connect ? token::check_inner_binding : token::check_binding;
-    if (auto mismatch = check(proven->token, bound_request(request))) {
+    const auto check = request.of_connect ? token::check_inner_binding : token::check_binding;
+    if (auto mismatch = check(*proven->token, bound_request(request))) {
         record(request, *proven, mismatch->code, CallPrice{});
         mismatch->agent = proven->agent->agent.str();
         co_return std::unexpected{std::move(*mismatch)};
@@ -318,7 +329,7 @@ namespace {
 // Of what is asked of the ledger, that which doesn't depend on the price.
 ledger::ReserveCommand command_of(const SpendRequest& request, const Proven& proven,
                                   const TransactionId& transaction) {
-    const token::SpendToken& token = proven.token;
+    const token::SpendToken& token = *proven.token;
     return {.transaction = transaction,
             .request = request.id,
             .agent = proven.agent->agent,
@@ -356,7 +367,7 @@ asio::awaitable<std::optional<Refusal>> SpendAuthorizer::Impl::refuse_early(cons
         if (!answer) {
             refusal = refusal_of(answer.error());
         } else if (const auto* newer = std::get_if<ledger::StalePolicy>(&*answer)) {
-            proven.agent = agents.put(proven.token.caid, newer->current);
+            proven.agent = agents.put(proven.token->caid, newer->current);
             continue;
         } else if (auto* refused = std::get_if<ledger::ReserveRefused>(&*answer)) {
             refusal.code = refused->code;
@@ -375,7 +386,7 @@ asio::awaitable<std::optional<Refusal>> SpendAuthorizer::Impl::refuse_early(cons
 // Policy and price say what they think; the ledger decides, under the policy version that it holds.
 asio::awaitable<std::expected<Reservation, Refusal>> SpendAuthorizer::Impl::reserve(
     const SpendRequest& request, Proven proven, Price price) {
-    const token::SpendToken& token = proven.token;
+    const token::SpendToken& token = *proven.token;
     const auto table = routes.load();
     const Hold hold = price ? hold_of(*table, request, *price, proven.agent->agent) : Hold{};
     const auto wait_until = std::chrono::steady_clock::now() + options.wait;
@@ -403,7 +414,6 @@ asio::awaitable<std::expected<Reservation, Refusal>> SpendAuthorizer::Impl::rese
             co_return Reservation{ledger,
                                   std::move(*held),
                                   bound_of(price),
-                                  token.use == token::TokenUse::session,
                                   {.costs = hold.kind.empty() ? nullptr : typical_costs, .kind = hold.kind}};
         }
         if (const auto* newer = std::get_if<ledger::StalePolicy>(&*answer)) {
@@ -425,12 +435,12 @@ void SpendAuthorizer::Impl::record(const SpendRequest& request, const Proven& pr
                                    const Price& price) {
     ledger.record_refusal({.transaction = TransactionId::generate(),
                            .agent = proven.agent->agent,
-                           .caid = proven.token.caid,
+                           .caid = proven.token->caid,
                            .code = code,
                            .amount = bound_of(price),
                            .policy_version = proven.agent->policy_version,
-                           .jti = proven.token.jti,
-                           .ref = proven.token.ref,
+                           .jti = proven.token->jti,
+                           .ref = proven.token->ref,
                            .host = request.host.str(),
                            .method = request.method,
                            .model = model_of(price),

@@ -193,13 +193,19 @@ std::expected<SpendToken, Refusal> read_signed(std::string_view text, const Veri
     ensure_sodium();
     if (!is_signed_by(token->caid.public_key(), *signature, segments->signed_part))
         return invalid("signature");
-    if (context != nullptr && context->now >= token->exp)
-        return std::unexpected(Refusal{.code = RefusalCode::spend_token_expired});
+    if (context != nullptr) {
+        if (auto expired = check_expiry(*token, context->now)) return std::unexpected(std::move(*expired));
+    }
     token->text = text;
     return token;
 }
 
 }  // namespace
+
+std::optional<Refusal> check_expiry(const SpendToken& token, std::int64_t now) {
+    if (now < token.exp) return std::nullopt;
+    return Refusal{.code = RefusalCode::spend_token_expired};
+}
 
 std::expected<SpendToken, Refusal> verify(std::string_view text, const VerifyContext& context) {
     return read_signed(text, &context);

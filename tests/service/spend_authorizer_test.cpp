@@ -153,7 +153,11 @@ TEST_F(SpendAuthorizerTest, ATokenForConnectAdmitsEveryMethodInside) {
     inside.method = "POST";
     inside.path = "/v1";
     EXPECT_EQ(code(authorize(inside)), "spend_token_mismatch");
-    inside.token_from_connect = true;
+    SpendRequest connect = inside;
+    connect.method = "CONNECT";
+    const auto checked = test::run(authorizer_.check_token(connect));
+    ASSERT_TRUE(checked);
+    inside.of_connect = *checked;
     EXPECT_EQ(code(authorize(inside)), "ok");
 }
 

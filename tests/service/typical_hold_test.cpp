@@ -26,15 +26,28 @@ class TypicalHoldTest : public SpendAuthorizerTest {
                                                                            .overrun_limit = usdc(limit)}}));
     }
 
-    SpendRequest metered(std::string_view bound, std::string model = "small") const {
-        SpendRequest asked = request();
-        asked.way = Way::plain;
-        asked.method = "POST";
-        asked.path = "/v1/chat/completions";
-        asked.metered = MeteredPrice{.bound = usdc(bound), .model = std::move(model)};
+    struct Metered {
+        SpendRequest request;
+        CallPrice price;
+    };
+    Metered metered(std::string_view bound, std::string model = "small") const {
+        Metered asked{.request = request(),
+                      .price = {.bound = usdc(bound), .model = std::move(model), .metered = true}};
+        asked.request.way = Way::plain;
+        asked.request.method = "POST";
+        asked.request.path = "/v1/chat/completions";
         return asked;
     }
-    Reservation hold(SpendRequest asked) {
+    using SpendAuthorizerTest::authorize;
+    std::expected<Reservation, Refusal> authorize(Metered asked) {
+        return authorize_by(authorizer_, std::move(asked));
+    }
+    static std::expected<Reservation, Refusal> authorize_by(SpendAuthorizer& authorizer, Metered asked) {
+        auto admission = test::run(authorizer.admit(std::move(asked.request)));
+        if (!admission) return std::unexpected(admission.error());
+        return test::run(authorizer.reserve(std::move(*admission), std::move(asked.price)));
+    }
+    Reservation hold(auto asked) {
         auto reservation = authorize(std::move(asked));
         EXPECT_TRUE(reservation) << code(reservation);
         return std::move(reservation).value();
@@ -153,8 +166,8 @@ TEST_F(TypicalHoldTest, AnotherModelHostOrAgentBeginsWithItsBound) {
     const token::SigningKey other_key = token::SigningKey::generate();
     ledger_.agents.insert_or_assign(other_key.caid().str(),
                                     ledger::AgentSnapshot{AgentId::generate(), 1, "{}"});
-    SpendRequest asked = metered("1");
-    asked.token = other_key.mint(claims());
+    Metered asked = metered("1");
+    asked.request.token = other_key.mint(claims());
     hold(std::move(asked)).settle(usdc("0.2"));
     EXPECT_EQ(last_asked().typical, std::nullopt);
 }
@@ -198,7 +211,7 @@ TEST_F(TypicalHoldTest, ARefusalOfAMeteredRequestIsRecordedWithItsModelAndBound)
 TEST_F(TypicalHoldTest, AReservationMayOutliveItsAuthorizer) {
     auto other =
         std::make_unique<SpendAuthorizer>(ledger_, clock_, authorizer_.routes(), SpendAuthorizer::Options{});
-    auto reservation = test::run(other->authorize(metered("1")));
+    auto reservation = authorize_by(*other, metered("1"));
     ASSERT_TRUE(reservation);
     other.reset();
     reservation->settle(usdc("0.2"));

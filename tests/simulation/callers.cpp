@@ -91,8 +91,7 @@ void Callers::request(SimulatedGateway& gateway, StillThere still_there) {
     Agent& agent = somebody();
     if (world_.random.percent(authorized_percent)) {
         service::SpendRequest request = spend_request(agent);
-        const std::int64_t bound = request.metered->bound.nanos();
-        gateway.spawn(authorize(gateway, std::move(request), bound, std::move(still_there)));
+        gateway.spawn(authorize(gateway, std::move(request), amount(agent), std::move(still_there)));
     } else {
         gateway.spawn(reserve(gateway, command(agent), std::move(still_there)));
     }
@@ -161,8 +160,7 @@ service::SpendRequest Callers::spend_request(Agent& agent) {
             .path = "/v1/answers",
             .token = std::move(text),
             .claimed_caid = {},
-            .claimed_agent = {},
-            .metered = service::MeteredPrice{Usdc::from_nanos(amount(agent)), "model"}};
+            .claimed_agent = {}};
 }
 
 asio::awaitable<void> Callers::reserve(SimulatedGateway& gateway, ReserveCommand command,
@@ -227,7 +225,15 @@ void Callers::end_later(const Reserved& held, std::int64_t bound, const StillThe
 
 asio::awaitable<void> Callers::authorize(SimulatedGateway& gateway, service::SpendRequest request,
                                          std::int64_t bound, StillThere still_there) {
-    auto reservation = co_await gateway.authorizer().authorize(std::move(request));
+    service::SpendAuthorizer& authorizer = gateway.authorizer();
+    auto admission = co_await authorizer.admit(std::move(request));
+    if (!admission) {
+        note(info(admission.error().code).name, 0);
+        co_return;
+    }
+    auto reservation = co_await authorizer.reserve(
+        std::move(*admission),
+        service::CallPrice{.bound = Usdc::from_nanos(bound), .model = "model", .metered = true});
     if (!reservation) {
         note(info(reservation.error().code).name, 0);
         co_return;

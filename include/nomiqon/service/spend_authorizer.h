@@ -23,12 +23,6 @@ namespace nomiqon::service {
 /// How a request goes out, which decides what its price is.
 enum class Way : std::uint8_t { plain, tunnel };
 
-/// The price that a meter read from a request: it depends on what the answer will report.
-struct MeteredPrice {
-    Usdc bound;         ///< the most that it can cost
-    std::string model;  ///< as the price book names it
-};
-
 /// What a call inside an intercepted connection can cost at most.
 struct CallPrice {
     Usdc bound;
@@ -56,20 +50,13 @@ struct SpendRequest {
     std::string token;          ///< as presented, with or without `spt_`; empty: none
     std::string claimed_caid;   ///< user name of Basic credentials; must be the token's kid. Empty: none
     std::string claimed_agent;  ///< X-Nomiqon-Agent-Id; must be the agent of the CAID. Empty: none
-    bool token_from_connect =
-        false;  ///< the token stood on the CONNECT around this request: `htm` CONNECT admits it
-    std::optional<MeteredPrice> metered{};  ///< empty: the flat price of the route
+    /// The token stood on the CONNECT around this request, and `check_token` gave it: `htm` CONNECT admits
+    /// the request, and the signature isn't checked again. Goes before `token`; null: there is none.
+    std::shared_ptr<const token::SpendToken> of_connect{};
 };
 
 class SpendAuthorizer;
 class TypicalCosts;
-
-/// What a session needs to know of a connection's own token.
-struct CheckedToken {
-    bool session = false;  ///< a `once` token pays for one request, whose answer closes the connection
-    std::int64_t exp = 0;  ///< Unix seconds; the answer before it closes the connection
-    AgentId agent;
-};
 
 /// Money that is held for one request. Must be ended once, by `settle` or `release`; one that is dropped
 /// otherwise is settled in full as unknown, so that no path through the proxy can forget it. "In full" is the
@@ -84,7 +71,6 @@ class Reservation {
     ~Reservation();
 
     [[nodiscard]] const AgentId& agent() const { return held_.agent; }
-    [[nodiscard]] bool session_token() const { return session_token_; }
     [[nodiscard]] const TransactionId& transaction() const { return held_.transaction; }
     /// What is held: the bound, or less of a typical one.
     [[nodiscard]] Usdc amount() const { return held_.amount; }
@@ -103,18 +89,13 @@ class Reservation {
         std::shared_ptr<TypicalCosts> costs;  // null: nothing is to be learned
         std::string kind;
     };
-    Reservation(ledger::Ledger& ledger, ledger::Reserved held, Usdc bound, bool session_token, Lesson lesson)
-        : ledger_(&ledger),
-          held_(std::move(held)),
-          bound_(bound),
-          session_token_(session_token),
-          lesson_(std::move(lesson)) {}
+    Reservation(ledger::Ledger& ledger, ledger::Reserved held, Usdc bound, Lesson lesson)
+        : ledger_(&ledger), held_(std::move(held)), bound_(bound), lesson_(std::move(lesson)) {}
     void end(ledger::Ending ending, Usdc amount, bool unknown, std::string reason, Settled how);
 
     ledger::Ledger* ledger_;  // null once ended or moved from
     ledger::Reserved held_;
     Usdc bound_;
-    bool session_token_ = false;
     Lesson lesson_;
 };
 
@@ -164,9 +145,10 @@ class SpendAuthorizer {
     boost::asio::awaitable<std::expected<Usdc, Refusal>> affordable(const Admission& admission);
 
     /// Checks a token that stands on the CONNECT to a host whose requests will be read one by one (CONNECT to
-    /// port 80 now, interception later): form, signature, life, the origin it is bound to, registration,
-    /// whether it was used. Consumes nothing.
-    boost::asio::awaitable<std::expected<CheckedToken, Refusal>> check_token(SpendRequest request);
+    /// port 80, interception): form, signature, life, the origin it is bound to, registration,
+    /// whether it was used. Consumes nothing. What it gives is each inner request's `of_connect`.
+    boost::asio::awaitable<std::expected<std::shared_ptr<const token::SpendToken>, Refusal>> check_token(
+        SpendRequest request);
 
     /// Replaces the routes and prices, as SIGHUP does. Requests under way keep the table that they began
     /// with.

@@ -68,9 +68,13 @@ struct BoundRequest {
 /// (about 50 µs).
 [[nodiscard]] std::expected<SpendToken, Refusal> verify(std::string_view text, const VerifyContext& context);
 
-/// The same without audience and clock, for who reads a token long after it was used: form, signature, and
-/// that it doesn't live longer than its kind may. Whether it had expired then is the caller's to ask. Never
-/// for a request.
+/// What `verify` asks last, and again for a token that was verified before: `spend_token_expired` from `exp`
+/// on.
+[[nodiscard]] std::optional<Refusal> check_expiry(const SpendToken& token, std::int64_t now);
+
+/// The same as `verify` without audience and clock, for who reads a token long after it was used: form,
+/// signature, and that it doesn't live longer than its kind may. Whether it had expired then is the caller's
+/// to ask. Never for a request.
 [[nodiscard]] std::expected<SpendToken, Refusal> verify_kept(std::string_view text);
 
 /// Whether the token's `htm` and `htu` admit the request; else `spend_token_mismatch`. A CONNECT has no path:
